@@ -1,0 +1,1 @@
+"""Training, evaluation and everything else that happens off-line."""

@@ -1,0 +1,11 @@
+"""Stores: what the service writes down, and what everything else reads.
+
+`embedded.EmbeddedStore` (SQLite, one file) is journal, store and outbox in one, and always there.
+`timescale.TimescaleStore` is where finished rows go on to, through `outbox.Outbox`, where one is configured.
+Both satisfy `RowStore`, and one test suite runs on both. All methods raise `StoreUnavailable` when the disk or
+the server does not answer; none is called from the event loop's thread.
+"""
+
+from receiver.store.protocol import Finished, JournalRecord, Label, NewSeries, RowStore, States, Verdict
+
+__all__ = ["Finished", "JournalRecord", "Label", "NewSeries", "RowStore", "States", "Verdict"]

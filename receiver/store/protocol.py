@@ -1,0 +1,91 @@
+"""What passes between the pipeline and a store, and the one protocol that every store satisfies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from receiver.columns import Float32, Int32, Int64, NodeName, Rows, Samples, Scores
+
+Verdict = Literal["TP", "FP", "TN", "FN"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeries:
+    """A kept series that the journal has not named yet; its labels are sorted by name."""
+
+    id: int
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """The kept samples of one request, as they are written before it is acknowledged."""
+
+    received_ms: int
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What one flush writes, in one transaction."""
+
+    rows: Rows  # new or re-made: a value here wins over a stored one, a missing one never does
+    fills: Rows  # late pieces (x is not read): a value here is taken only where the stored row lacks it
+    scores: Scores
+    model_version: str
+    consumed_seq: int  # every sample of the journal's records up to this one is in rows now
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """The detector's state of N nodes, each as it was after the node's row at `time_ms`."""
+
+    model_version: str
+    node: Int32  # [N]
+    time_ms: Int64  # [N]
+    state: Float32  # [N, S]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An interval of a node that somebody has marked: start ≤ t ≤ end."""
+
+    name: NodeName
+    start_ms: int
+    end_ms: int
+    attack: bool
+    verdict: Verdict | None  # what the alert was, where the label speaks of an alert
+    details: str
+    author: str
+    created_ms: int
+    id: int = 0  # given by the store
+
+
+class RowStore(Protocol):
+    """Rows, scores and labels, written idempotently and read in time order."""
+
+    def write(self, finished: Finished) -> None:
+        """Upsert rows, fills and scores in one transaction. Writing the same again changes nothing."""
+
+    def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
+        """Name the node ids that later writes use."""
+
+    def nodes(self) -> dict[int, NodeName]:
+        """The names of all node ids that rows use."""
+
+    def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
+        """Rows with since ≤ time < until in blocks of bounded size, by (time, node); x is NaN where not scored."""
+
+    def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
+        """Scores with since ≤ time < until in blocks of bounded size, by (time, node)."""
+
+    def add_label(self, label: Label) -> int:
+        """Keep a label; the id that it got."""
+
+    def labels(self, since_ms: int, until_ms: int) -> list[Label]:
+        """Labels that touch since ≤ t < until, by start."""
+
+    def close(self) -> None:
+        """Give up files and connections."""
