@@ -1,0 +1,246 @@
+"""What Prometheus scrapes from us: the nodes' scores, and the service's own metrics.
+
+In: an immutable `Snapshot` after each flush (`Exposition.show`), and counts from every stage (`Metrics`). Out: the
+text or OpenMetrics exposition, as the scraper asks. The only importer of prometheus_client. Each `Exposition` has
+a registry of its own. A node whose last row is older than the staleness limit is left out when the scrape comes,
+so that no score is ever stuck. Measured on one core, 5,000 nodes: 60 ms as text and 80 ms as OpenMetrics when none
+is over the contribution floor, 100 ms as OpenMetrics when 250 are; with all 5,000 over it 220 and 330 ms.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from receiver.columns import Float32, Int64, NodeName
+
+# A score is float32, which carries 7 digits; the noise behind them would only cost bytes.
+EXPOSED_DECIMALS = 6
+# From a request of one series (0.1 ms) to the 30 s after which Prometheus gives up.
+REQUEST_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+# From one row to a backlog of 100,000 rows.
+FLUSH_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+Protocol = Literal["v1", "v2", "unknown"]
+# All statuses of the remote-write endpoint; others would be a mistake of ours and count as 500.
+StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
+DropReason = Literal["unwanted", "no_node", "too_old", "too_new", "series_limit", "node_limit"]
+SeriesFault = Literal["labels", "text", "histogram", "timestamp", "limit"]
+RowKind = Literal["complete", "incomplete", "remade", "filled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of every node after a flush; position = node id. N nodes, F features."""
+
+    names: tuple[NodeName, ...]
+    time_ms: Int64  # [N] of the last row; 0 where there was none
+    score: Float32  # [N] of that row, 1.0 is the alarm threshold; NaN where there is none
+    contribution: Float32  # [N, F] share of the score; NaN where none was computed
+    feature_names: tuple[str, ...]
+    model_version: str
+    model_detector: str
+
+    @classmethod
+    def empty(cls, feature_names: Sequence[str] = (), model_version: str = "", model_detector: str = "") -> Self:
+        """No nodes yet."""
+        return cls(
+            names=(),
+            time_ms=np.empty(0, np.int64),
+            score=np.empty(0, np.float32),
+            contribution=np.empty((0, len(feature_names)), np.float32),
+            feature_names=tuple(feature_names),
+            model_version=model_version,
+            model_detector=model_detector,
+        )
+
+    def fresh(self, now_ms: int, staleness_seconds: float) -> Int64:
+        """Ids of the nodes with a score whose last row is not older than the limit."""
+        alive = (self.time_ms >= now_ms - staleness_seconds * 1000) & np.isfinite(self.score)
+        return np.flatnonzero(alive).astype(np.int64)
+
+    def top_features(self, nodes: Int64, most: int) -> list[list[tuple[str, float]]]:
+        """For each of these nodes its features with the largest positive contributions, largest first."""
+        contribution = np.where(np.isnan(self.contribution[nodes]), -np.inf, self.contribution[nodes])
+        order = np.argsort(-contribution, axis=1, kind="stable")[:, :most]
+        values = np.round(np.take_along_axis(contribution, order, axis=1).astype(np.float64), EXPOSED_DECIMALS)
+        return [
+            [(self.feature_names[feature], value) for feature, value in zip(features, shares, strict=True) if value > 0]
+            for features, shares in zip(order.tolist(), values.tolist(), strict=True)
+        ]
+
+
+class Exposition:
+    """One app's registry, and the snapshot that it shows.
+
+    `clock` gives Unix seconds; it is read once a scrape.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        staleness_seconds: float,
+        top_features: int,
+        contribution_floor: float,
+        clock: Callable[[], float],
+        version: str,
+    ) -> None:
+        self.snapshot = snapshot
+        self.staleness_seconds = staleness_seconds
+        self.most_features = top_features
+        self.contribution_floor = contribution_floor
+        self.clock = clock
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry, version)
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Replace what is shown. Safe from any thread: it is one assignment."""
+        self.snapshot = snapshot
+
+    def describe(self) -> Iterable[Metric]:
+        """The families' names, for the registry's check that none stands twice."""
+        return _node_families()
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of `anomaly_…`; called by the registry for each scrape."""
+        snapshot = self.snapshot
+        now_ms = int(self.clock() * 1000)
+        score, contribution, last_row, model = families = _node_families()
+        nodes = snapshot.fresh(now_ms, self.staleness_seconds)
+        names = [snapshot.names[node] for node in nodes]
+        for name, value in zip(names, _decimals(snapshot.score[nodes]), strict=True):
+            score.add_metric(name, value)
+        for name, time_ms in zip(names, snapshot.time_ms[nodes].tolist(), strict=True):
+            last_row.add_metric(name, time_ms / 1000)
+        over = nodes[snapshot.score[nodes] >= self.contribution_floor]
+        for node, features in zip(over, snapshot.top_features(over, self.most_features), strict=True):
+            for feature, share in features:
+                contribution.add_metric((*snapshot.names[node], feature), share)
+        if snapshot.model_version:
+            model.add_metric((), {"version": snapshot.model_version, "detector": snapshot.model_detector})
+        return families
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition in the best format for an Accept header, and its Content-Type."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # prometheus_client compares a version that is not a number with one
+            encode, content_type = choose_encoder("")
+        return encode(_WithoutCreated(self.registry)), content_type
+
+
+class Metrics:
+    """The service's own metrics, one attribute each; every labelled child exists from the start, at 0.
+
+    Those with one label are dicts by its values, so that a new label value is a KeyError here and a changed
+    `Literal` above, never a new series by accident.
+    """
+
+    def __init__(self, registry: CollectorRegistry, version: str) -> None:
+        def counter(name: str, text: str) -> Counter:
+            return Counter(f"nodescore_{name}", text, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"nodescore_{name}", text, registry=registry)
+
+        def by(name: str, text: str, label: str, values: Iterable[str]) -> dict[str, Counter]:
+            family = Counter(f"nodescore_{name}", text, [label], registry=registry)
+            return {value: family.labels(value) for value in values}
+
+        self._requests = Counter(
+            "nodescore_requests", "Remote-write requests answered.", ["version", "code"], registry=registry
+        )
+        for protocol in get_args(Protocol):
+            for code in get_args(StatusCode):
+                self._requests.labels(protocol, code)
+        self.request_seconds = Histogram(
+            "nodescore_request_duration_seconds",
+            "Time from the last byte of a remote-write request to its answer.",
+            buckets=REQUEST_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.received_bytes = counter("received_bytes", "Compressed bytes of remote-write bodies.")
+        self.samples_received = counter("samples_received", "Samples in valid requests, wanted or not.")
+        self.samples_kept = counter("samples_kept", "Samples of features: journalled and made into rows.")
+        self.samples_dropped = by("samples_dropped", "Samples not kept.", "reason", get_args(DropReason))
+        self.series_invalid = by("series_invalid", "Series refused with 400.", "reason", get_args(SeriesFault))
+        self.histograms_received = counter("histograms_received", "Native histograms: accepted, not used.")
+        self.exemplars_received = counter("exemplars_received", "Exemplars: accepted, not used.")
+        self.series = gauge("series", "Kept series known.")
+        self.nodes = gauge("nodes", "Nodes known.")
+        self.rows = by("rows", "Rows that left assembly.", "kind", get_args(RowKind))
+        self.open_rows = gauge("open_rows", "Rows that wait for samples.")
+        self.open_samples = gauge("open_samples", "Samples that wait in open rows.")
+        self.flush_seconds = Histogram(
+            "nodescore_flush_duration_seconds",
+            "Time of one flush: rows, features, scores, store.",
+            buckets=FLUSH_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.scoring_seconds = Histogram(
+            "nodescore_scoring_duration_seconds",
+            "Time of one batch in the detector.",
+            buckets=FLUSH_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.rows_scored = counter("rows_scored", "Rows that passed through the detector.")
+        self.journal_bytes = gauge("journal_bytes", "Size of the journal's records that are not yet in rows.")
+        self.journal_records = gauge("journal_records", "Records of the journal that are not yet in rows.")
+        self.journal_damaged = counter("journal_damaged_records", "Records left out at start: their checksum failed.")
+        self.store_bytes = gauge("store_bytes", "Size of the embedded store's file.")
+        self.outbox_rows = gauge("outbox_rows", "Rows that wait for TimescaleDB.")
+        self.outbox_age_seconds = gauge("outbox_oldest_row_age_seconds", "Age of the oldest row in the outbox.")
+        self.outbox_success = gauge(
+            "outbox_last_success_timestamp_seconds", "When TimescaleDB last took rows; 0 before it did."
+        )
+        self.model_load_failures = counter("model_load_failures", "Models refused; the one before stayed active.")
+        build = Gauge("nodescore_build_info", "Always 1.", ["version", "python"], registry=registry)
+        build.labels(version, platform.python_version()).set(1)
+
+    def count_request(self, protocol: Protocol, code: int) -> None:
+        """One answered remote-write request."""
+        self._requests.labels(protocol, code if code in get_args(StatusCode) else 500).inc()
+
+
+class _WithoutCreated:
+    """Leaves out the `_created` series that prometheus_client adds to each counter: twice the series for nothing."""
+
+    def __init__(self, registry: Collector) -> None:
+        self.registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self.registry.collect():
+            if family.type in ("counter", "histogram"):
+                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def _node_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
+    node = NodeName._fields
+    return (
+        GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=node),
+        GaugeMetricFamily(
+            "anomaly_feature_contribution",
+            "Share of a feature in the score of its node, for the top features of nodes over the floor.",
+            labels=(*node, "feature"),
+        ),
+        GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=node),
+        InfoMetricFamily("anomaly_model", "The model that scores."),
+    )
+
+
+def _decimals(values: Float32) -> list[float]:
+    rounded: list[float] = np.round(values.astype(np.float64), EXPOSED_DECIMALS).tolist()
+    return rounded

@@ -1,0 +1,145 @@
+"""What a scrape sees."""
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from receiver.columns import NodeName
+from receiver.exposition import DropReason, Exposition, RowKind, SeriesFault, Snapshot
+
+NOW_SECONDS = 1_000_000.0
+NAN = float("nan")
+
+SNAPSHOT = Snapshot(
+    names=(NodeName("prod", "worker-1"), NodeName("prod", "worker-2"), NodeName("", 'a "quoted"\\\nname')),
+    time_ms=np.array([999_990_500, 999_998_000, 999_999_000]),
+    score=np.array([0.3, 2.25, 1.5], np.float32),
+    contribution=np.array([[NAN, NAN, NAN], [0.1, 0.7, 0.2], [0.9, -0.1, NAN]], np.float32),
+    feature_names=("cpu_sec_idle", "load1", "intr"),
+    model_version="2026-11-01",
+    model_detector="pca",
+)
+
+
+def exposition(snapshot: Snapshot = SNAPSHOT, *, now: float = NOW_SECONDS, top_features: int = 2) -> Exposition:
+    return Exposition(
+        snapshot,
+        staleness_seconds=300.0,
+        top_features=top_features,
+        contribution_floor=0.5,
+        clock=lambda: now,
+        version="1.2.3",
+    )
+
+
+def lines(shown: Exposition, name: str) -> list[str]:
+    return [line for line in shown.render("")[0].decode().splitlines() if line.startswith(name)]
+
+
+def test_the_nodes_are_exposed_byte_for_byte_as_prometheus_reads_them() -> None:
+    body, content_type = exposition().render("text/plain")
+    nodes = b"".join(line for line in body.splitlines(keepends=True) if b"anomaly_" in line)
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert nodes == (
+        b"# HELP anomaly_score Anomaly score of a node; above 1 is anomalous.\n"
+        b"# TYPE anomaly_score gauge\n"
+        b'anomaly_score{cluster="prod",node="worker-1"} 0.3\n'
+        b'anomaly_score{cluster="prod",node="worker-2"} 2.25\n'
+        b'anomaly_score{cluster="",node="a \\"quoted\\"\\\\\\nname"} 1.5\n'
+        b"# HELP anomaly_feature_contribution Share of a feature in the score of its node, for the top features of "
+        b"nodes over the floor.\n"
+        b"# TYPE anomaly_feature_contribution gauge\n"
+        b'anomaly_feature_contribution{cluster="prod",feature="load1",node="worker-2"} 0.7\n'
+        b'anomaly_feature_contribution{cluster="prod",feature="intr",node="worker-2"} 0.2\n'
+        b'anomaly_feature_contribution{cluster="",feature="cpu_sec_idle",node="a \\"quoted\\"\\\\\\nname"} 0.9\n'
+        b"# HELP anomaly_last_row_timestamp_seconds Time of the row that was scored.\n"
+        b"# TYPE anomaly_last_row_timestamp_seconds gauge\n"
+        b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-1"} 999990.5\n'
+        b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-2"} 999998.0\n'
+        b'anomaly_last_row_timestamp_seconds{cluster="",node="a \\"quoted\\"\\\\\\nname"} 999999.0\n'
+        b"# HELP anomaly_model_info The model that scores.\n"
+        b"# TYPE anomaly_model_info gauge\n"
+        b'anomaly_model_info{detector="pca",version="2026-11-01"} 1.0\n'
+    )
+
+
+def test_openmetrics_is_given_to_a_scraper_that_asks_for_it() -> None:
+    body, content_type = exposition().render("application/openmetrics-text;version=1.0.0,text/plain;q=0.3")
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain;version=x", "application/openmetrics-text;version=;=", ",;,="])
+def test_any_accept_header_gets_an_exposition(accept: str) -> None:
+    assert b"anomaly_score" in exposition().render(accept)[0]
+
+
+def test_a_node_disappears_once_its_last_row_is_older_than_the_limit() -> None:
+    last_row_seconds = 999_990.5
+    at_the_limit = lines(exposition(now=last_row_seconds + 300), "anomaly_")
+    after_it = lines(exposition(now=last_row_seconds + 300.001), "anomaly_")
+    assert len([line for line in at_the_limit if "worker-1" in line]) == 2
+    assert not [line for line in after_it if "worker-1" in line]
+
+
+def test_a_node_without_a_score_is_not_exposed() -> None:
+    unscored = replace(SNAPSHOT, score=np.array([NAN, 2.25, 1.5], np.float32))
+    assert not [line for line in lines(exposition(unscored), "anomaly_") if "worker-1" in line]
+
+
+def test_nothing_is_exposed_of_an_empty_snapshot_but_its_model() -> None:
+    assert lines(exposition(Snapshot.empty((), "7", "zscore")), "anomaly_") == [
+        'anomaly_model_info{detector="zscore",version="7"} 1.0'
+    ]
+    assert lines(exposition(Snapshot.empty()), "anomaly_") == []
+
+
+def test_no_contribution_is_exposed_when_none_is_asked_for() -> None:
+    assert lines(exposition(top_features=0), "anomaly_feature_contribution") == []
+
+
+def test_the_next_snapshot_replaces_the_one_before() -> None:
+    shown = exposition()
+    shown.show(replace(SNAPSHOT, score=np.array([9, 9, 9], np.float32)))
+    assert lines(shown, "anomaly_score")[0].endswith(" 9.0")
+
+
+def test_every_labelled_metric_of_the_service_starts_at_zero() -> None:
+    shown = exposition()
+    for name, label, values in (
+        ("nodescore_samples_dropped_total", "reason", get_args(DropReason)),
+        ("nodescore_series_invalid_total", "reason", get_args(SeriesFault)),
+        ("nodescore_rows_total", "kind", get_args(RowKind)),
+    ):
+        assert lines(shown, name) == [f'{name}{{{label}="{value}"}} 0.0' for value in values]
+    assert 'nodescore_requests_total{code="204",version="v2"} 0.0' in lines(shown, "nodescore_requests_total")
+
+
+def test_a_request_is_counted_by_version_and_code_and_an_unknown_code_as_500() -> None:
+    shown = exposition()
+    shown.metrics.count_request("v2", 204)
+    shown.metrics.count_request("v1", 418)
+    assert [line for line in lines(shown, "nodescore_requests_total") if line.endswith(" 1.0")] == [
+        'nodescore_requests_total{code="500",version="v1"} 1.0',
+        'nodescore_requests_total{code="204",version="v2"} 1.0',
+    ]
+
+
+def test_the_exposition_parses_and_every_family_has_a_help_text_and_a_name_of_ours() -> None:
+    families = list(text_string_to_metric_families(exposition().render("")[0].decode()))
+    assert all(family.documentation for family in families)
+    assert {family.name.split("_")[0] for family in families} <= {"anomaly", "nodescore", "process"}
+    assert not [family.name for family in families if family.name.endswith("_created")]
+
+
+def test_the_build_is_told() -> None:
+    assert 'version="1.2.3"} 1.0' in lines(exposition(), "nodescore_build_info")[0]
+
+
+def test_each_app_has_a_registry_of_its_own() -> None:
+    one, other = exposition(), exposition()
+    one.metrics.samples_kept.inc(5)
+    assert lines(other, "nodescore_samples_kept_total") == ["nodescore_samples_kept_total 0.0"]
