@@ -1,0 +1,18 @@
+"""HTTP body → columns. The only place that knows protobuf and snappy.
+
+    negotiation   headers → version                   415
+    body          snappy, sizes bounded               413, 400
+    v1, v2        the fast paths of the two messages  400
+    whole         one series, parsed and checked in full; histogram checks its histograms
+    batch         what comes out
+    shift         a recorded body, moved in time
+
+`Decoder.decode` gives a `Batch` or raises a `RequestError`, whatever the bytes are.
+"""
+
+from receiver.wire.batch import Batch, TimeWindow, Written
+from receiver.wire.decoder import Decoder
+from receiver.wire.negotiation import version_of
+from receiver.wire.shift import shift
+
+__all__ = ["Batch", "Decoder", "TimeWindow", "Written", "shift", "version_of"]

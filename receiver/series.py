@@ -1,0 +1,181 @@
+"""Known series: which id, target and term a label set has.
+
+In: the labels of a series that the wire has met for the first time. Out: its id, or `UNWANTED`. Raises
+`LimitReached` for a series or node over the configured number. Costs one digest and one catalogue look-up per
+*new* series; after that the wire finds the id by the bytes that a sender repeats in every request (`aliases`).
+
+A series is known by its labels, however a sender encodes or orders them: a v1 and a v2 sender, or one that
+changes, name the same series. Ids are dense and never reused while the process lives, so stages keep what they
+know of a series in arrays indexed by id. Unwanted series cost no memory beyond a bounded cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from receiver.catalogue import Catalogue
+from receiver.columns import Int32, NodeName
+from receiver.errors import RequestError
+
+UNWANTED = -1
+UNKNOWN = -2
+
+# Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their
+# parsing. 2 × 250,000 × ~250 bytes: 125 MB at the very most; 5,000 nodes with 20 such devices need 100,000.
+REFUSED_PER_GENERATION = 250_000
+
+
+class LimitReached(RequestError):
+    """A series that would be one too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One scraped endpoint: the series of one target and timestamp make a row."""
+
+    node: int
+    key: tuple[str, ...]
+
+
+class Aliases:
+    """Series ids by the bytes that one encoding of their labels has; refusals are forgotten by generation."""
+
+    def __init__(self) -> None:
+        self.ids: dict[bytes, int] = {}
+        self._refused: dict[bytes, int] = {}
+        self._refused_before: dict[bytes, int] = {}
+
+    def find(self, key: bytes) -> int:
+        """Id, `UNWANTED`, or `UNKNOWN`."""
+        found = self.ids.get(key)
+        if found is None:
+            found = self._refused.get(key) or self._refused_before.get(key)
+        return UNKNOWN if found is None else found
+
+    def add(self, key: bytes, series: int) -> None:
+        """Remember what `SeriesTable.resolve` said."""
+        if series != UNWANTED:
+            self.ids[key] = series
+            return
+        if len(self._refused) >= REFUSED_PER_GENERATION:
+            self._refused, self._refused_before = {}, self._refused
+        self._refused[key] = UNWANTED
+
+    def forget(self, gone: set[int]) -> None:
+        """Drop the aliases of these series."""
+        self.ids = {key: series for key, series in self.ids.items() if series not in gone}
+
+
+class SeriesTable:
+    """All kept series of the service, their targets and nodes."""
+
+    def __init__(self, catalogue: Catalogue, max_series: int, max_nodes: int) -> None:
+        self.catalogue = catalogue
+        self.max_series = max_series
+        self.max_nodes = max_nodes
+        self.v1 = Aliases()
+        self.v2 = Aliases()
+        self.targets: list[Target] = []
+        self.nodes: list[NodeName] = []
+        self._ids: dict[bytes, int] = {}
+        self._target_ids: dict[tuple[NodeName, tuple[str, ...]], int] = {}
+        self._node_ids: dict[NodeName, int] = {}
+        self._next_id = 0
+        self._new_series: dict[int, tuple[tuple[str, str], ...]] = {}
+        self._new_nodes: dict[int, NodeName] = {}
+        self.target: Int32 = np.full(1024, -1, np.int32)  # [ids] target of each series
+        self.term: Int32 = np.full(1024, -1, np.int32)  # [ids] catalogue term of each series
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def resolve(self, labels: Mapping[str, str]) -> int:
+        """Id of the series with these (valid, non-empty) labels, or `UNWANTED`."""
+        term = self.catalogue.term_of(labels)
+        name = None if term is None else self.catalogue.entity_of(labels)
+        if term is None or name is None:
+            return UNWANTED
+        ordered = tuple(sorted(labels.items()))
+        digest = _digest(ordered)
+        known = self._ids.get(digest)
+        if known is not None:
+            return known
+        if len(self._ids) >= self.max_series:
+            raise LimitReached(f"over the limit of {self.max_series} kept series (max_series)")
+        target = self._target(name, self.catalogue.target_of(labels))
+        series = self._next_id
+        self._insert(series, digest, term, target)
+        self._new_series[series] = ordered
+        return series
+
+    def restore(self, nodes: Mapping[int, NodeName], series: Iterable[tuple[int, tuple[tuple[str, str], ...]]]) -> None:
+        """Take back what a journal remembers; series that the catalogue no longer wants are left out."""
+        for index in range(max(nodes, default=-1) + 1):
+            name = nodes.get(index, NodeName("", ""))
+            self.nodes.append(name)
+            self._node_ids.setdefault(name, index)
+        for series_id, ordered in series:
+            self._next_id = max(self._next_id, series_id + 1)
+            labels = dict(ordered)
+            term, entity = self.catalogue.term_of(labels), self.catalogue.entity_of(labels)
+            if term is not None and entity is not None:
+                target = self._target(entity, self.catalogue.target_of(labels))
+                self._insert(series_id, _digest(ordered), term, target)
+
+    def new(self) -> tuple[dict[int, tuple[tuple[str, str], ...]], dict[int, NodeName]]:
+        """Series and nodes that the journal has not been told of (`written` says that it has)."""
+        return dict(self._new_series), dict(self._new_nodes)
+
+    def written(self, series: Iterable[int], nodes: Iterable[int]) -> None:
+        """The journal has these."""
+        for one in series:
+            self._new_series.pop(one, None)
+        for one in nodes:
+            self._new_nodes.pop(one, None)
+
+    def forget(self, gone: set[int]) -> None:
+        """Drop series that have not been seen for long; seen again they get new ids."""
+        self._ids = {digest: series for digest, series in self._ids.items() if series not in gone}
+        self.v1.forget(gone)
+        self.v2.forget(gone)
+
+    def _target(self, name: NodeName, key: tuple[str, ...]) -> int:
+        found = self._target_ids.get((name, key))
+        if found is not None:
+            return found
+        node = self._node_ids.get(name)
+        if node is None:
+            if len(self.nodes) >= self.max_nodes:
+                raise LimitReached(f"node {name.node!r} is over the limit of {self.max_nodes} nodes (max_nodes)")
+            node = len(self.nodes)
+            self.nodes.append(name)
+            self._node_ids[name] = node
+            self._new_nodes[node] = name
+        self._target_ids[name, key] = len(self.targets)
+        self.targets.append(Target(node, key))
+        return len(self.targets) - 1
+
+    def _insert(self, series: int, digest: bytes, term: int, target: int) -> None:
+        if series >= len(self.term):
+            self.target = _grown(self.target, series)
+            self.term = _grown(self.term, series)
+        self.target[series] = target
+        self.term[series] = term
+        self._ids[digest] = series
+        self._next_id = max(self._next_id, series + 1)
+
+
+def _grown(array: Int32, index: int) -> Int32:
+    larger = np.full(max(2 * len(array), index + 1), -1, np.int32)
+    larger[: len(array)] = array
+    return larger
+
+
+def _digest(ordered: tuple[tuple[str, str], ...]) -> bytes:
+    # No UTF-8 text holds the byte 0xff, so no two label sets make the same text.
+    text = b"\xff".join(part.encode() for pair in ordered for part in pair)
+    return blake2b(text, digest_size=16).digest()

@@ -1,0 +1,111 @@
+"""What comes out of a request, and the collector that both versions fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from receiver.columns import Float64, Int32, Int64, Samples
+from receiver.settings import MAX_FAULTS_NAMED, MAX_FUTURE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a v2 answer reports. A series that is deliberately not kept counts as written."""
+
+    samples: int = 0
+    histograms: int = 0
+    exemplars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One request's worth of kept samples, and an account of all the others."""
+
+    version: int
+    samples: Samples
+    written: Written
+    faults: tuple[str, ...]  # the first few, for the body of the 400
+    invalid: Mapping[str, int]  # refused series or samples, by reason
+
+    @property
+    def status(self) -> int:
+        """204, or 400 where anything was invalid (the valid part is kept all the same)."""
+        return 400 if self.invalid else 204
+
+    @property
+    def message(self) -> str:
+        """The body of a 400."""
+        total = sum(self.invalid.values())
+        more = f"\n… and {total - len(self.faults)} more" if total > len(self.faults) else ""
+        return "\n".join(self.faults) + more
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWindow:
+    """Timestamps that are accepted of kept series, in Unix milliseconds, both ends included."""
+
+    oldest_ms: int
+    newest_ms: int
+
+    @classmethod
+    def around(cls, now_ms: int, max_age_seconds: float) -> TimeWindow:
+        """The window at a moment."""
+        return cls(now_ms - int(max_age_seconds * 1000), now_ms + MAX_FUTURE_SECONDS * 1000)
+
+
+@dataclass(slots=True)
+class Collector:
+    """Gathers kept samples, counts and faults while a request is taken apart."""
+
+    version: int
+    window: TimeWindow
+    samples: int = 0
+    histograms: int = 0
+    exemplars: int = 0
+    faults: list[str] = field(default_factory=list)
+    invalid: dict[str, int] = field(default_factory=dict)
+    _blocks: list[Samples] = field(default_factory=list)
+
+    def refuse(self, reason: str, text: str, count: int = 1) -> None:
+        """Note an invalid series or sample; `reason` is a metric label, `text` is for a person."""
+        self.invalid[reason] = self.invalid.get(reason, 0) + count
+        if len(self.faults) < MAX_FAULTS_NAMED:
+            self.faults.append(text)
+
+    def keep(self, series: Int32, time_ms: Int64, value: Float64, show: Callable[[int], str]) -> None:
+        """Take samples of kept series; those outside the window are refused, `show(i)` naming the series of one."""
+        too_old, too_new = time_ms < self.window.oldest_ms, time_ms > self.window.newest_ms
+        outside = too_old | too_new
+        if outside.any():
+            for index in np.flatnonzero(too_old).tolist():
+                text = f"sample at {time_ms[index]} ms is too old: the limit is {self.window.oldest_ms}"
+                self.refuse("too_old", f"series {show(index)}: {text}")
+            for index in np.flatnonzero(too_new).tolist():
+                text = f"sample at {time_ms[index]} ms is in the future: the limit is {self.window.newest_ms}"
+                self.refuse("future", f"series {show(index)}: {text}")
+            series, time_ms, value = series[~outside], time_ms[~outside], value[~outside]
+        self.samples += len(series)
+        self._blocks.append(Samples(series, time_ms, value))
+
+    def batch(self) -> Batch:
+        """All of it."""
+        blocks = self._blocks
+        samples = (
+            blocks[0]
+            if len(blocks) == 1
+            else Samples(
+                np.concatenate([np.empty(0, np.int32), *(block.series for block in blocks)]),
+                np.concatenate([np.empty(0, np.int64), *(block.time_ms for block in blocks)]),
+                np.concatenate([np.empty(0, np.float64), *(block.value for block in blocks)]),
+            )
+        )
+        return Batch(
+            version=self.version,
+            samples=samples,
+            written=Written(self.samples, self.histograms, self.exemplars),
+            faults=tuple(self.faults),
+            invalid=self.invalid,
+        )

@@ -1,0 +1,40 @@
+"""One request → one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from receiver.series import SeriesTable
+from receiver.wire import v1, v2
+from receiver.wire.batch import Batch, Collector, TimeWindow
+from receiver.wire.body import decompress
+from receiver.wire.negotiation import version_of
+
+
+class Decoder:
+    """Takes requests apart for one table of known series."""
+
+    def __init__(self, table: SeriesTable, max_sample_age_seconds: float) -> None:
+        self.table = table
+        self.max_sample_age_seconds = max_sample_age_seconds
+        self._names = v1.NameFilter(table.catalogue)
+        self._symbols = v2.Symbols(table.catalogue)
+
+    def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
+        """Kept samples and an account of the rest; `headers` has lower-case names. Raises `RequestError`."""
+        version = version_of(headers)
+        decoded = decompress(body)
+        out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
+        if version == 1:
+            v1.decode(decoded, self.table, self._names, out)
+        else:
+            v2.decode(decoded, self.table, self._symbols, out)
+        return out.batch()
+
+    def decode_whole(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
+        """The reference for tests: the same by parsing every series in full."""
+        version = version_of(headers)
+        decoded = decompress(body)
+        out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
+        (v1 if version == 1 else v2).decode_whole(decoded, self.table, out)
+        return out.batch()

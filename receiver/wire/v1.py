@@ -1,0 +1,184 @@
+"""WriteRequest (1.0) → kept samples, without parsing what is not kept.
+
+In: a decoded body. Out: samples and counts in the collector, arrays fresh. Raises `DecodeError`. Costs some 0.1 µs
+for an unwanted series and 0.2 µs for a known one; the rest goes to `whole`, at some 5 µs.
+
+Nearly every series of nearly every sender is `labels…, one sample`, `__name__` first:
+
+    TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; exemplars = 3; histograms = 4 }
+    0a L 0a 08 "__name__" 12 N name …more labels…  12 10 09 value:8 10 timestamp:6     one sample
+                                                   12 07 10 timestamp:6                one sample of value 0
+
+Series of that shape are told apart in a few numpy passes over all of them at once: the last eight bytes of the
+metric name, hashed, say "surely unwanted" or "perhaps wanted". What is perhaps wanted is looked up by the bytes
+before its sample. Those were parsed in full when they were first met, so that equal bytes mean a whole number of
+valid labels, and what follows them is exactly the sample. Everything else is parsed in full.
+
+Of an unwanted series this checks the framing of the request, its name, and, where it does not end in a sample,
+all the rest, histograms included. A timestamp in milliseconds takes six bytes from 1971 to 2109.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from numpy.typing import NDArray
+
+from receiver.catalogue import Catalogue
+from receiver.columns import Bool, Int64
+from receiver.errors import DecodeError
+from receiver.series import UNKNOWN, UNWANTED, SeriesTable
+from receiver.wire import whole
+from receiver.wire.batch import Collector
+from receiver.wire.envelope_pb2 import WriteRequestV1
+from receiver.wire.needles import needles
+from receiver.wire.remote_write_v1_pb2 import TimeSeries
+
+UInt64 = NDArray[np.uint64]
+
+# Bytes of the longest thing that is looked at before a series' end (a sample, twice) or after its start: room for
+# both around the joined series, so that no gather leaves the buffer.
+_MARGIN_BYTES = 64
+
+_SAMPLE_BYTES = 18
+_ZERO_SAMPLE_BYTES = 9
+_NAME_PREFIX = b"\x0a\x08__name__\x12"
+_FIRST_NAME_BYTE = 14
+
+# Six-byte varint: five continuation bits, then none. Little-endian, with the two bytes before it.
+_TIMESTAMP_MASK = np.uint64(int.from_bytes(bytes.fromhex("00ff808080808080"), "little"))
+_TIMESTAMP_FORM = np.uint64(int.from_bytes(bytes.fromhex("0010808080808000"), "little"))
+_ZERO_MASK = np.uint64(int.from_bytes(bytes.fromhex("ffff808080808080"), "little"))
+_ZERO_FORM = np.uint64(int.from_bytes(bytes.fromhex("0710808080808000"), "little"))
+_SAMPLE_HEAD = np.uint32(0x091012)
+_THREE_BYTES = np.uint32(0xFFFFFF)
+
+_FILTER_BITS = 12
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class NameFilter:
+    """Which metric names are surely unwanted, by a hash of their last eight bytes; made once per catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.maybe: Bool = np.zeros(1 << _FILTER_BITS, np.bool_)
+        for name in catalogue.terms_of_metric:
+            encoded = name.encode()
+            tail = (_NAME_PREFIX + bytes([len(encoded) & 0x7F]) + encoded)[-8:]
+            self.maybe[_hashed(np.frombuffer(tail, "<u8"))] = True
+        self.needles = needles(catalogue)
+
+    def lacks_needle(self, name: bytes, series: bytes) -> bool:
+        """True where the bytes of a series rule out every term of its metric."""
+        values = self.needles.get(name)
+        return values is not None and not any(value in series for value in values)
+
+
+def _hashed(words: UInt64) -> UInt64:
+    return (words * _GOLDEN) >> np.uint64(64 - _FILTER_BITS)
+
+
+def decode(body: bytes, table: SeriesTable, names: NameFilter, out: Collector) -> None:
+    """Collect the samples of a version 1 request."""
+    try:
+        series: list[bytes] = list(WriteRequestV1.FromString(body).timeseries)
+    except ProtobufDecodeError as error:
+        raise DecodeError(f"the body is not a prometheus.WriteRequest: {error}") from error
+    if not series:
+        return
+    shape = _Shape(series, names)
+    candidates = np.flatnonzero(shape.regular & shape.maybe_wanted).tolist()
+    cut = (shape.length - shape.sample_bytes).tolist()
+    find = table.v1.find
+    ids = np.array([find(series[i][: cut[i]]) for i in candidates], np.int32)
+    known = ids >= 0
+    at = np.array(candidates, np.int64)[known]
+    if len(at):
+        out.keep(ids[known], *shape.samples(at), lambda i: _shown(series[at[i]]))
+    unwanted = shape.regular & ~shape.maybe_wanted
+    out.samples += int(np.count_nonzero(unwanted)) + int(np.count_nonzero(ids == UNWANTED))
+    for i in np.array(candidates, np.int64)[ids == UNKNOWN].tolist():
+        one = series[i]
+        if names.lacks_needle(one[_FIRST_NAME_BYTE : _FIRST_NAME_BYTE + one[_FIRST_NAME_BYTE - 1]], one):
+            out.samples += 1
+        else:
+            _take_whole(i, one, table, out, remember=True)
+    for i in np.flatnonzero(~shape.regular).tolist():
+        _take_whole(i, series[i], table, out, remember=False)
+
+
+def decode_whole(body: bytes, table: SeriesTable, out: Collector) -> None:
+    """The reference: the same as `decode`, by parsing every series in full."""
+    try:
+        series = WriteRequestV1.FromString(body).timeseries
+    except ProtobufDecodeError as error:
+        raise DecodeError(f"the body is not a prometheus.WriteRequest: {error}") from error
+    for i, one in enumerate(series):
+        _take_whole(i, one, table, out, remember=False)
+
+
+class _Shape:
+    """What numpy can see of all the series at once: their outline, not their labels."""
+
+    def __init__(self, series: list[bytes], names: NameFilter) -> None:
+        margin = bytes(_MARGIN_BYTES)
+        joined = b"".join((margin, *series, margin))
+        last = len(joined) - 8
+        self.words: UInt64 = np.ndarray((last,), "<u8", joined, strides=(1,))
+        octets = np.frombuffer(joined, np.uint8)
+        heads: NDArray[np.uint32] = np.ndarray((last,), "<u4", joined, strides=(1,))
+        self.length: Int64 = np.fromiter(map(len, series), np.int64, len(series))
+        self.end = np.cumsum(self.length) + _MARGIN_BYTES
+        start = self.end - self.length
+
+        self.tail = self.words[self.end - 8]
+        full = (self.tail & _TIMESTAMP_MASK) == _TIMESTAMP_FORM
+        full &= (heads[self.end - 18] & _THREE_BYTES) == _SAMPLE_HEAD
+        zero = (self.tail & _ZERO_MASK) == _ZERO_FORM
+        zero &= octets[self.end - 9] == 0x12
+        # Two samples in one series: told by the head of the one before.
+        several = (heads[self.end - 36] & _THREE_BYTES) == _SAMPLE_HEAD
+        self.sample_bytes = np.where(full, _SAMPLE_BYTES, _ZERO_SAMPLE_BYTES)
+
+        first_label = octets[start + 1].astype(np.int64)
+        name_bytes = octets[start + 13].astype(np.int64)
+        named = self.words[start + 2] == np.frombuffer(_NAME_PREFIX[:8], "<u8")[0]
+        named &= (heads[start + 10] & _THREE_BYTES) == int.from_bytes(_NAME_PREFIX[8:], "little")
+        named &= (octets[start] == 0x0A) & (first_label == name_bytes + 12)
+        named &= (name_bytes > 0) & (name_bytes < 0x80 - 12)
+        named &= self.length >= _FIRST_NAME_BYTE + name_bytes + self.sample_bytes
+        self.regular: Bool = named & (full ^ zero) & ~several
+        name_end = np.where(named, start + _FIRST_NAME_BYTE + name_bytes, _MARGIN_BYTES)
+        self.maybe_wanted: Bool = names.maybe[_hashed(self.words[name_end - 8])]
+
+    def samples(self, at: Int64) -> tuple[Int64, NDArray[np.float64]]:
+        """Times and values of the series at these indices, which are regular."""
+        end = self.end[at]
+        word = self.tail[at]
+        time_ms = np.zeros(len(at), np.uint64)
+        for place in range(6):
+            seven_bits = (word >> np.uint64(16 + 8 * place)) & np.uint64(0x7F)
+            time_ms |= seven_bits << np.uint64(7 * place)
+        bits = np.where(self.sample_bytes[at] == _SAMPLE_BYTES, self.words[end - 15], np.uint64(0))
+        return time_ms.astype(np.int64), bits.view(np.float64)
+
+
+def _take_whole(index: int, one: bytes, table: SeriesTable, out: Collector, *, remember: bool) -> None:
+    try:
+        series = TimeSeries.FromString(one)
+    except ProtobufDecodeError as error:
+        out.refuse("malformed", f"series number {index}: not a TimeSeries message: {error}")
+        return
+    series_id = whole.take(series, _labels(series), table, out)
+    if remember and series_id is not None:
+        label_bytes = TimeSeries(labels=series.labels).SerializeToString()
+        if one.startswith(label_bytes):
+            table.v1.add(label_bytes, series_id)
+
+
+def _labels(series: TimeSeries) -> list[tuple[str, str]]:
+    return [(label.name, label.value) for label in series.labels]
+
+
+def _shown(one: bytes) -> str:
+    return whole.shown(_labels(TimeSeries.FromString(one)))
