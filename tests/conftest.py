@@ -1,0 +1,82 @@
+"""What all tests share: the real servers, and what happens where one is not to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.servers import places
+from tests.servers.netns import Network, network
+from tests.servers.process import Runner
+from tests.servers.timescale import TimescaleServer, empty_database, timescale_server
+
+RUNNER = pytest.StashKey[Runner]()
+# Fixtures that need a server, so that their tests need not say it again with a marker.
+SERVERS_OF_FIXTURES = {"timescale": "timescale", "timescale_dsn": "timescale", "nodes_network": "netns"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-real", action="store_true", help="fail, instead of skip, the tests whose real server is missing"
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return places.describe() + (["real servers are required"] if config.getoption("--require-real") else [])
+
+
+def servers_of(item: pytest.Item) -> set[str]:
+    """The real servers that a test needs, by its `real` markers and its fixtures."""
+    named = {str(name) for marker in item.iter_markers("real") for name in marker.args}
+    fixtures = getattr(item, "fixturenames", ())
+    return named | {server for fixture, server in SERVERS_OF_FIXTURES.items() if fixture in fixtures}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in sorted(servers_of(item)):
+        place = places.find(name)
+        if isinstance(place, places.Missing):
+            if item.config.getoption("--require-real"):
+                pytest.fail(f"a required real server is missing: {place.why}", pytrace=False)
+            pytest.skip(place.why)
+
+
+@pytest.fixture
+def run_server(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    """Starts servers for this test: `prometheus = run_server(Prometheus(config, tmp_path))`."""
+    runner = Runner()
+    request.node.stash[RUNNER] = runner
+    yield runner
+    runner.stop_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the ends of its servers' logs."""
+    report = yield
+    if report.failed and RUNNER in item.stash:
+        report.sections += [(f"log of {server.name}", server.tail()) for server in item.stash[RUNNER].started]
+    return report
+
+
+@pytest.fixture(scope="session")
+def timescale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimescaleServer]:
+    """The TimescaleDB of this test run. A test that stops it starts it again."""
+    with timescale_server(tmp_path_factory.mktemp("timescale")) as server:
+        yield server
+
+
+@pytest.fixture
+def timescale_dsn(timescale: TimescaleServer) -> Iterator[str]:
+    """The DSN, as superuser, of an empty database of this test's own on a TimescaleDB."""
+    with empty_database(timescale) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def nodes_network() -> Iterator[Network]:
+    """A network for nodes with an eth0 of their own; see `tests.servers.netns`."""
+    with network() as net:
+        yield net

@@ -1,0 +1,48 @@
+"""Nodescore itself as users run it: the command `nodescore serve`, a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from tests.servers.process import Process, free_port
+from tests.servers.prometheus import answers
+
+
+class Nodescore(Process):
+    """A service on a data folder that outlives `restart` and `kill`; no NODESCORE_ variable of the caller counts."""
+
+    def __init__(
+        self,
+        folder: Path,
+        flags: Sequence[str] = (),
+        name: str = "nodescore",
+        environment: Mapping[str, str] | None = None,
+        ready: str = "/-/ready",
+    ) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{self.address}"
+        self.data_dir = folder / f"{name}-data"
+        super().__init__(
+            name,
+            [
+                sys.executable,
+                "-c",
+                "from receiver.cli import main; main()",
+                "serve",
+                f"--listen={self.address}",
+                f"--data-dir={self.data_dir}",
+                *flags,
+            ],
+            folder / f"{name}.log",
+            lambda: answers(f"{self.url}{ready}"),
+        )
+        ours = {key: value for key, value in self.environment.items() if not key.startswith("NODESCORE_")}
+        self.environment = {**ours, **(environment or {})}
+
+    def metrics(self) -> str:
+        """What /metrics says now."""
+        return httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
