@@ -69,7 +69,7 @@ class Snapshot:
         return np.flatnonzero(alive).astype(np.int64)
 
     def top_features(self, nodes: Int64, most: int) -> list[list[tuple[str, float]]]:
-        """For each of these nodes its features with the largest positive contributions, largest first."""
+        """Of each of these nodes the features with the largest positive contributions, largest first."""
         contribution = np.where(np.isnan(self.contribution[nodes]), -np.inf, self.contribution[nodes])
         order = np.argsort(-contribution, axis=1, kind="stable")[:, :most]
         values = np.round(np.take_along_axis(contribution, order, axis=1).astype(np.float64), EXPOSED_DECIMALS)
@@ -109,6 +109,12 @@ class Exposition:
         """Replace what is shown. Safe from any thread: it is one assignment."""
         self.snapshot = snapshot
 
+    def top_features(self, snapshot: Snapshot, nodes: Int64) -> list[list[tuple[str, float]]]:
+        """Of each of these nodes what is exposed of its contributions: under the floor, nothing."""
+        tops = snapshot.top_features(nodes, self.most_features)
+        over = (snapshot.score[nodes] >= self.contribution_floor).tolist()
+        return [top if exposed else [] for top, exposed in zip(tops, over, strict=True)]
+
     def describe(self) -> Iterable[Metric]:
         """The families' names, for the registry's check that none stands twice."""
         return _node_families()
@@ -125,7 +131,7 @@ class Exposition:
         for name, time_ms in zip(names, snapshot.time_ms[nodes].tolist(), strict=True):
             last_row.add_metric(name, time_ms / 1000)
         over = nodes[snapshot.score[nodes] >= self.contribution_floor]
-        for node, features in zip(over, snapshot.top_features(over, self.most_features), strict=True):
+        for node, features in zip(over, self.top_features(snapshot, over), strict=True):
             for feature, share in features:
                 contribution.add_metric((*snapshot.names[node], feature), share)
         if snapshot.model_version:

@@ -1,0 +1,110 @@
+"""The HTTP side: one FastAPI app over a running service.
+
+`create_app` takes a `Service` and gives an app with the endpoints that operators know from Prometheus (`/metrics`,
+`/-/healthy`, `/-/ready`, `/-/reload`), the JSON API and the page; `receiver.web.write` adds remote write. Errors of
+our tree become plain-text answers here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from receiver import __version__
+from receiver.errors import ConfigurationError, NodescoreError, Unavailable
+from receiver.web import nodes, overview
+from receiver.web.protocol import Service
+
+# Nothing comes from elsewhere, nothing is run that is not a file of ours, nobody frames the page.
+STRICT_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def create_app(service: Service) -> FastAPI:
+    """An app that answers for `service`; starting and stopping the service is the caller's."""
+    # The documentation pages of FastAPI fetch their scripts from a CDN; the description itself is at /openapi.json.
+    app = FastAPI(title="Nodescore", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(_HeadersMiddleware, headers=STRICT_HEADERS)
+    app.add_exception_handler(NodescoreError, _nodescore_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.include_router(nodes.router(service))
+    app.include_router(overview.router(service))
+
+    @app.get("/metrics", summary="What Prometheus scrapes", tags=["operation"])
+    def metrics(request: Request) -> Response:
+        body, content_type = service.exposition.render(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
+
+    @app.get("/-/healthy", summary="200 while the process answers", tags=["operation"])
+    async def healthy() -> PlainTextResponse:
+        return PlainTextResponse("Nodescore is healthy.\n")
+
+    @app.get(
+        "/-/ready", summary="200 while samples are taken, 503 otherwise; says what is not well", tags=["operation"]
+    )
+    def ready() -> PlainTextResponse:
+        status = service.status()
+        down = any(component.state == "down" for component in status)
+        first = "Nodescore cannot take samples." if down else "Nodescore is ready."
+        lines = [f"{component.name}: {component.state}: {component.text}" for component in status]
+        return PlainTextResponse("\n".join([first, *lines]) + "\n", status_code=503 if down else 200)
+
+    @app.post("/-/reload", summary="Load the model again", tags=["operation"])
+    def reload() -> PlainTextResponse:
+        return PlainTextResponse(service.reload() + "\n")
+
+    return app
+
+
+async def _nodescore_error(_: Request, error: Exception) -> Response:
+    if isinstance(error, Unavailable):
+        return _plain(str(error), 503, {"Retry-After": str(error.retry_after_seconds)})
+    # A wrong model or setting is for whoever asked for the reload, and asking again will not mend it.
+    status = 400 if isinstance(error, ConfigurationError) else getattr(error, "http_status", 500)
+    return _plain(str(error), status)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    return _plain(str(getattr(error, "detail", error)), status, getattr(error, "headers", None))
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    return _plain("; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in faults), 400)
+
+
+def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return PlainTextResponse(text + "\n", status_code=status, headers=headers)
+
+
+class _HeadersMiddleware:
+    """Sets headers on every answer that does not set them itself."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self.app = app
+        self.headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    answer.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)

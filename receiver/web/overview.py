@@ -1,0 +1,150 @@
+"""The page at `/`: every node by its score, with its last quarter of an hour and what drives it.
+
+Rendered here, whole, and usable as it comes; a short script only spares the reader the reloading. Names of clusters
+and nodes are written by whoever sends samples: they are escaped, and isolated (`bdi`) from the text around them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from receiver import __version__
+from receiver.columns import NodeName, Scores
+from receiver.exposition import Snapshot
+from receiver.web.chart import HEIGHT, TOP_SCORE, WIDTH, Chart, chart, height_of
+from receiver.web.instants import format_duration
+from receiver.web.nodes import MAX_SEARCH_CHARACTERS, known_count, ranked
+from receiver.web.protocol import Service
+
+NODES_A_PAGE = 50
+FEATURES_A_NODE = 3
+HISTORY_MS = 15 * 60_000
+# As often as a quick scrape brings something new.
+REFRESH_SECONDS = 5
+STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A feature in a node's score; `percent` of what all features add to it."""
+
+    name: str
+    help: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A node in the table."""
+
+    name: NodeName
+    score: float
+    age: str
+    chart: Chart
+    shares: list[Share]
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A node that has stopped sending."""
+
+    name: NodeName
+    age: str
+
+
+def router(service: Service) -> APIRouter:
+    """`/` and the files it needs."""
+    routes = APIRouter(include_in_schema=False)
+    environment = Environment(loader=PackageLoader("receiver.web"), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    template = environment.get_template("overview.html")
+    helps = {feature.name: feature.help for feature in service.catalogue.features}
+    static = {file.name: file.read_bytes() for file in resources.files("receiver.web").joinpath("static").iterdir()}
+
+    @routes.get("/")
+    def overview(
+        request: Request,
+        q: Annotated[str, Query(max_length=MAX_SEARCH_CHARACTERS)] = "",
+        page: Annotated[int, Query(ge=1)] = 1,
+    ) -> HTMLResponse:
+        now_ms = service.now_ms()
+        snapshot = service.exposition.snapshot
+        fresh = snapshot.fresh(now_ms, service.exposition.staleness_seconds)
+        found = ranked(snapshot, fresh, q)
+        pages = max(1, -(-len(found) // NODES_A_PAGE))
+        page = min(page, pages)
+        shown = found[(page - 1) * NODES_A_PAGE : page * NODES_A_PAGE]
+        history = service.history(now_ms - HISTORY_MS, now_ms + 1, shown.tolist())
+        shares = _shares(service, snapshot, shown.tolist(), helps)
+        body = template.render(
+            version=__version__,
+            url=str(request.base_url),
+            target=request.url.netloc,
+            model=snapshot.model_version,
+            detector=snapshot.model_detector,
+            troubles=[component for component in service.status() if component.state != "ok"],
+            time=datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%H:%M:%S UTC"),
+            q=q,
+            page=page,
+            pages=pages,
+            total=len(found),
+            scored=len(fresh),
+            anomalous=int(np.count_nonzero(snapshot.score[fresh] > 1.0)),
+            silent_count=known_count(snapshot) - len(fresh),
+            silent=_silent(snapshot, fresh.tolist(), now_ms),
+            lines=[
+                Line(
+                    name=snapshot.names[node],
+                    score=float(snapshot.score[node]),
+                    age=format_duration(now_ms - int(snapshot.time_ms[node])),
+                    chart=_chart_of(history, node, now_ms),
+                    shares=shares[position],
+                )
+                for position, node in enumerate(shown.tolist())
+            ],
+            width=WIDTH,
+            height=HEIGHT,
+            top_score=TOP_SCORE,
+            threshold=height_of(1.0),
+            history_minutes=HISTORY_MS // 60_000,
+            refresh_seconds=REFRESH_SECONDS,
+        )
+        return HTMLResponse(body, headers={"Cache-Control": "no-store"})
+
+    @routes.get("/static/{name}")
+    async def file(name: str) -> Response:
+        if name not in static:
+            raise HTTPException(404, "Not Found")
+        media = STATIC_TYPES[name[name.rindex(".") :]]
+        return Response(static[name], media_type=media, headers={"Cache-Control": "no-cache"})
+
+    return routes
+
+
+def _chart_of(history: Scores, node: int, now_ms: int) -> Chart:
+    mine = history.node == node
+    return chart(history.time_ms[mine], history.score[mine], now_ms - HISTORY_MS, now_ms + 1)
+
+
+def _shares(service: Service, snapshot: Snapshot, nodes: list[int], helps: dict[str, str]) -> list[list[Share]]:
+    tops = service.exposition.top_features(snapshot, np.array(nodes, np.int64))
+    wholes = np.nansum(np.maximum(snapshot.contribution[nodes], 0.0), axis=1).tolist()
+    return [
+        [Share(name, helps.get(name, name), round(100 * part / whole)) for name, part in top[:FEATURES_A_NODE]]
+        for top, whole in zip(tops, wholes, strict=True)
+    ]
+
+
+def _silent(snapshot: Snapshot, fresh: list[int], now_ms: int) -> list[Silent]:
+    """The nodes that fell silent last, as many as stand on a page."""
+    quiet = np.setdiff1d(np.flatnonzero(snapshot.time_ms), fresh)
+    latest = quiet[np.argsort(-snapshot.time_ms[quiet], kind="stable")][:NODES_A_PAGE]
+    return [Silent(snapshot.names[i], format_duration(now_ms - int(snapshot.time_ms[i]))) for i in latest.tolist()]

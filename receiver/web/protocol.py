@@ -1,0 +1,43 @@
+"""What the web layer needs from the running service, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from receiver.catalogue import Catalogue
+from receiver.columns import Scores
+from receiver.exposition import Exposition
+
+
+class Component(NamedTuple):
+    """How one part of the service is."""
+
+    name: str
+    # degraded: samples are still taken and scored, but something is not as it should be. down: they are not taken.
+    state: Literal["ok", "degraded", "down"]
+    text: str  # one line for the operator
+
+
+class Service(Protocol):
+    """The methods are called from worker threads, several at a time; none from the event loop."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """With the current snapshot."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """For the features' descriptions."""
+
+    def now_ms(self) -> int:
+        """The service's clock."""
+
+    def status(self) -> list[Component]:
+        """Every part that an operator may have to look after; quick, asks no server."""
+
+    def history(self, since_ms: int, until_ms: int, nodes: Sequence[int]) -> Scores:
+        """Scores of these nodes with since ≤ time < until, by time; raises `StoreUnavailable`."""
+
+    def reload(self) -> str:
+        """Load the model again; the line to answer. Raises `ConfigurationError` and then keeps the one before."""

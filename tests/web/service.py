@@ -1,0 +1,91 @@
+"""A service that holds what a test puts into it: the `Service` protocol without a pipeline behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from receiver.catalogue import Catalogue, load
+from receiver.columns import Float32, NodeName, Scores
+from receiver.errors import NodescoreError
+from receiver.exposition import Exposition, Snapshot
+from receiver.web.protocol import Component
+
+NOW_MS = 1_795_161_600_000  # 2026-11-20T08:00:00Z
+STEP_MS = 10_000
+FEATURES = load().feature_names
+
+
+@dataclass
+class HeldService:
+    """Nodes with their scores every ten seconds up to `NOW_MS`; the last one is the node's score."""
+
+    scores: dict[NodeName, list[float]]
+    catalogue: Catalogue = field(default_factory=load)
+    components: list[Component] = field(default_factory=list)
+    reload_error: NodescoreError | None = None
+    reloads: int = 0
+
+    def __post_init__(self) -> None:
+        names = tuple(self.scores)
+        last = np.array([scores[-1] for scores in self.scores.values()], np.float32)
+        contribution = np.tile(np.linspace(0.4, 0.0, len(FEATURES), dtype=np.float32), (len(names), 1))
+        snapshot = replace(
+            Snapshot.empty(FEATURES, "2026-11-01", "pca"),
+            names=names,
+            time_ms=np.full(len(names), NOW_MS - 2_000),
+            score=last,
+            contribution=contribution,
+        )
+        self.exposition = Exposition(
+            snapshot,
+            staleness_seconds=300.0,
+            top_features=5,
+            contribution_floor=0.5,
+            clock=lambda: NOW_MS / 1000,
+            version="1.2.3",
+        )
+
+    def silence(self, name: NodeName, for_ms: int) -> None:
+        """The node's last row was that long ago."""
+        snapshot = self.exposition.snapshot
+        time_ms = snapshot.time_ms.copy()
+        time_ms[snapshot.names.index(name)] = NOW_MS - for_ms
+        self.exposition.show(replace(snapshot, time_ms=time_ms))
+
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def status(self) -> list[Component]:
+        return self.components
+
+    def reload(self) -> str:
+        if self.reload_error:
+            raise self.reload_error
+        self.reloads += 1
+        return "model 2026-11-01 loaded"
+
+    def history(self, since_ms: int, until_ms: int, nodes: Sequence[int]) -> Scores:
+        all_scores = list(self.scores.values())
+        blocks = [(node, np.array(all_scores[node], np.float32)) for node in nodes]
+        node = np.concatenate([np.full(len(score), n, np.int32) for n, score in blocks] or [np.empty(0, np.int32)])
+        time_ms = np.concatenate(
+            [NOW_MS - 2_000 - STEP_MS * np.arange(len(score))[::-1] for _, score in blocks] or [np.empty(0, np.int64)]
+        ).astype(np.int64)
+        score = np.concatenate([score for _, score in blocks] or [np.empty(0, np.float32)])
+        kept = np.flatnonzero((time_ms >= since_ms) & (time_ms < until_ms))
+        kept = kept[np.argsort(time_ms[kept], kind="stable")]
+        nothing: Float32 = np.full((len(kept), len(FEATURES)), np.nan, np.float32)
+        return Scores(node[kept], time_ms[kept], score[kept], nothing, nothing)
+
+
+def fleet(count: int, attacked: int = 2, rows: int = 90) -> HeldService:
+    """Nodes that wander below the threshold; the first ones were attacked 3 min ago."""
+    random = np.random.default_rng(7)
+    scores = {}
+    for node in range(count):
+        walk = np.abs(0.25 + 0.15 * np.sin(np.arange(rows) / 9 + node) + random.normal(0, 0.06, rows))
+        if node < attacked:
+            walk[-18:] += np.linspace(0.8, 2.6 - node * 0.8, 18)
+        scores[NodeName("prod-eu", f"ip-10-0-{node // 256}-{node % 256}.eu-central-1.compute.internal")] = walk.tolist()
+    return HeldService(scores)
