@@ -1,0 +1,349 @@
+"""Samples → one row per (target, timestamp), in time order per target, however a sender tears its scrapes apart.
+
+In: `Samples`, with the journal's sequence number and the moment of arrival. Out: `Departure`s of rows. Raises nothing;
+holds 9 bytes a sample of every row that is open or may still be re-made (`held_samples`). Costs some 4 µs for each
+(target, timestamp) of a request, and what `aggregate` costs.
+
+A scrape has no id and no end mark: its samples share a timestamp and arrive in any order, over several requests.
+- A row is *complete* when every live series of its target has arrived, with a value or a staleness marker. Live is
+  what was seen within the last `LIVE_INTERVALS` scrapes and has not been marked stale. A target that has no live
+  series is new: only the deadline can tell that its row is whole.
+- Rows of a target leave in time order, each when it is complete or its deadline has passed, so that rates, made
+  between consecutive rows, never depend on the order of arrival.
+- Samples for a row that has left re-make it while it is still held (`late_horizon_ms`); after that, and for rows
+  older than the first that left, they only *fill* what the stored row lacks. Neither changes a rate.
+- Of two samples for one series and timestamp the first to arrive counts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from receiver.aggregate import Aggregator, Block, Entries, Index
+from receiver.columns import Bool, Float64, Int32, Int64, Samples, is_stale
+from receiver.series import SeriesTable
+
+# A series that has missed this many scrapes without a staleness marker is gone (its Prometheus stopped, say).
+LIVE_INTERVALS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Rows that leave together."""
+
+    rows: Block  # complete, or at their deadline
+    incomplete: Bool  # [len(rows)]
+    row_seq: Int64  # [len(rows)] newest journal record with samples of each
+    remade: Block  # left before, and have got samples since; no rates
+    fills: Block  # late: for what the stored rows lack; no rates
+    fill_seq: Int64  # [len(fills)] the same
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long to wait, in milliseconds."""
+
+    deadline_ms: int
+    late_horizon_ms: int
+    max_rate_gap_ms: int
+
+
+class _Row:
+    """Samples of one target at one time."""
+
+    __slots__ = (
+        "arrived",
+        "expected",
+        "first_ms",
+        "first_seq",
+        "last_seq",
+        "late",
+        "left",
+        "target",
+        "time_ms",
+        "value",
+    )
+
+    def __init__(self, target: _Target, time_ms: int, now_ms: int, seq: int) -> None:
+        slots = len(target.series)
+        self.target = target
+        self.time_ms = time_ms
+        self.first_ms = now_ms
+        self.first_seq = seq  # of the samples that no departure has had yet
+        self.last_seq = seq
+        self.late = time_ms <= target.last_ms
+        self.left = False
+        self.value: Float64 = np.zeros(slots)
+        self.arrived: Bool = np.zeros(slots, np.bool_)
+        self.expected: Bool = np.zeros(slots, np.bool_)  # known once the row has left
+
+    def take(self, slot: Int32, value: Float64) -> bool:
+        """Write the samples that are not there yet; whether there were any."""
+        new = ~self.arrived[slot]
+        if not new.any():
+            return False
+        # Backwards, so that of two samples for one slot the first stays.
+        slot, value = slot[new][::-1], value[new][::-1]
+        self.value[slot] = value
+        self.arrived[slot] = True
+        return True
+
+
+class _Target:
+    """What is known of one scraped endpoint."""
+
+    __slots__ = ("interval_ms", "last_ms", "node", "rows", "seen", "series", "waiting")
+
+    def __init__(self, node: int, terms: int) -> None:
+        self.node = node
+        self.series: Int32 = np.empty(0, np.int32)  # by slot
+        self.seen: Bool = np.zeros(terms, np.bool_)  # terms that it has ever had
+        self.rows: dict[int, _Row] = {}  # all that are held, by time
+        self.waiting: dict[int, _Row] = {}  # those that will leave in order, by time
+        self.last_ms = -1  # of the newest row that has left
+        self.interval_ms = 0  # 0: not known
+
+
+class Assembler:
+    """All rows that are open, and what is known of every kept series."""
+
+    def __init__(self, table: SeriesTable, aggregator: Aggregator, timing: Timing) -> None:
+        self._table = table
+        self._aggregator = aggregator
+        self._timing = timing
+        self._targets: list[_Target] = []
+        self._deadlines: deque[tuple[int, _Row]] = deque()
+        self._horizons: deque[tuple[int, _Row]] = deque()
+        self._touched: set[_Target] = set()
+        self._open: set[_Row] = set()  # have not left
+        self._dirty: set[_Row] = set()  # have left, and have got samples since
+        self.held_samples = 0
+        # By series id.
+        self._slot: Int32 = np.empty(0, np.int32)
+        self._live: Bool = np.empty(0, np.bool_)
+        self._seen_ms: Int64 = np.empty(0, np.int64)
+        self._last_ms: Int64 = np.empty(0, np.int64)
+        self._last_value: Float64 = np.empty(0, np.float64)
+
+    @property
+    def open_rows(self) -> int:
+        """Rows that have not left."""
+        return len(self._open)
+
+    def consumed_seq(self, newest_seq: int) -> int:
+        """The journal record up to which every sample is in a row that has left."""
+        pending = (row.first_seq for rows in (self._open, self._dirty) for row in rows)
+        return min(pending, default=newest_seq + 1) - 1
+
+    def add(self, samples: Samples, seq: int, now_ms: int) -> None:
+        """Put the samples of journal record `seq` into their rows."""
+        if not len(samples):
+            return
+        self._make_room(int(samples.series.max()) + 1)
+        for series in samples.series[self._slot[samples.series] < 0].tolist():
+            self._place(series)
+        target = self._table.target[samples.series]
+        order = np.lexsort((samples.time_ms, target))
+        target, time_ms = target[order], samples.time_ms[order]
+        slot, value = self._slot[samples.series[order]], samples.value[order]
+        begins = np.flatnonzero(np.diff(target, prepend=-1) | np.diff(time_ms, prepend=-1))
+        ends = [*begins[1:].tolist(), len(order)]
+        pieces = zip(begins.tolist(), ends, target[begins].tolist(), time_ms[begins].tolist(), strict=True)
+        for begin, end, target_id, time in pieces:
+            self._add_piece(self._targets[target_id], time, slot[begin:end], value[begin:end], seq, now_ms)
+
+    def depart(self, now_ms: int) -> Departure:
+        """Rows that can leave now, and those that are to be written again."""
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            row = self._deadlines.popleft()[1]
+            if row.late:
+                self._release(row, now_ms)
+                self._dirty.add(row)
+            elif not row.left:
+                self._touched.add(row.target)
+        blocks: list[Block] = []
+        incomplete: list[Bool] = []
+        seqs: list[Int64] = []
+        candidates, self._touched = self._touched, set()
+        # A wave has one row of a target at most: the next one's rates need what this one leaves behind.
+        while wave := [ready for target in candidates if (ready := self._ready(target, now_ms)) is not None]:
+            block, lacking, some = self._leave(wave)
+            blocks.append(block)
+            incomplete.append(lacking)
+            seqs.append(np.array([row.last_seq for row in wave], np.int64)[some])
+            for row in wave:
+                self._release(row, now_ms)
+            candidates = {row.target for row in wave if row.target.waiting}
+        dirty, self._dirty = self._dirty, set()
+        fills = [row for row in dirty if row.late]
+        for row in dirty:
+            self._widen(row)
+        for row in fills:
+            row.expected = self._live[row.target.series]
+        departure = Departure(
+            rows=self._aggregator.joined(blocks),
+            incomplete=np.concatenate([np.empty(0, np.bool_), *incomplete]),
+            row_seq=np.concatenate([np.empty(0, np.int64), *seqs]),
+            remade=self._again([row for row in dirty if not row.late]),
+            fills=self._again(fills),
+            fill_seq=np.array([row.last_seq for row in fills], np.int64),
+        )
+        while self._horizons and self._horizons[0][0] <= now_ms:
+            self._forget(self._horizons.popleft()[1])
+        return departure
+
+    def _make_room(self, series: int) -> None:
+        if series > len(self._slot):
+            more = max(series, 2 * len(self._slot), 1024) - len(self._slot)
+            self._slot = np.concatenate((self._slot, np.full(more, -1, np.int32)))
+            self._live = np.concatenate((self._live, np.zeros(more, np.bool_)))
+            self._seen_ms = np.concatenate((self._seen_ms, np.zeros(more, np.int64)))
+            self._last_ms = np.concatenate((self._last_ms, np.zeros(more, np.int64)))
+            self._last_value = np.concatenate((self._last_value, np.zeros(more)))
+
+    def _place(self, series: int) -> None:
+        """Give a series its slot in its target's rows."""
+        if self._slot[series] >= 0:
+            return
+        target_id = int(self._table.target[series])
+        while len(self._targets) <= target_id:
+            node = self._table.targets[len(self._targets)].node
+            self._targets.append(_Target(node, self._aggregator.terms))
+        target = self._targets[target_id]
+        self._slot[series] = len(target.series)
+        self._live[series] = True
+        target.series = np.append(target.series, np.int32(series))
+
+    def _add_piece(self, target: _Target, time_ms: int, slot: Int32, value: Float64, seq: int, now_ms: int) -> None:
+        row = target.rows.get(time_ms)
+        if row is None:
+            row = target.rows[time_ms] = _Row(target, time_ms, now_ms, seq)
+            self.held_samples += len(row.value)
+            self._open.add(row)
+            self._deadlines.append((now_ms + self._timing.deadline_ms, row))
+            if not row.late:
+                target.waiting[time_ms] = row
+        self._widen(row)
+        if not row.take(slot, value):
+            return
+        row.last_seq = seq
+        if not row.left:
+            self._touched.add(target)
+        elif row not in self._dirty:
+            row.first_seq = seq
+            self._dirty.add(row)
+
+    def _widen(self, row: _Row) -> None:
+        """Make room for series that the target has gained."""
+        more = len(row.target.series) - len(row.value)
+        if more:
+            self.held_samples += more
+            row.value = np.concatenate((row.value, np.zeros(more)))
+            row.arrived = np.concatenate((row.arrived, np.zeros(more, np.bool_)))
+            row.expected = np.concatenate((row.expected, np.zeros(more, np.bool_)))
+
+    def _ready(self, target: _Target, now_ms: int) -> _Row | None:
+        """The next row of a target, if it can leave."""
+        if not target.waiting:
+            return None
+        row = target.waiting[min(target.waiting)]
+        if now_ms >= row.first_ms + self._timing.deadline_ms:
+            return row
+        self._widen(row)
+        oldest_ms = row.time_ms - LIVE_INTERVALS * target.interval_ms if target.interval_ms else 1
+        expected = self._live[target.series] & (self._seen_ms[target.series] >= max(1, oldest_ms))
+        return row if expected.any() and not (expected & ~row.arrived).any() else None
+
+    def _release(self, row: _Row, now_ms: int) -> None:
+        row.left = True
+        row.target.waiting.pop(row.time_ms, None)
+        self._open.discard(row)
+        self._horizons.append((now_ms + self._timing.late_horizon_ms, row))
+
+    def _forget(self, row: _Row) -> None:
+        self.held_samples -= len(row.value)
+        del row.target.rows[row.time_ms]
+
+    def _leave(self, wave: list[_Row]) -> tuple[Block, Bool, Bool]:
+        """Features of one row each of several targets, whether they lack a series, which of the wave they are.
+
+        What the next rows need is remembered.
+        """
+        for row in wave:
+            self._widen(row)
+        targets = [row.target for row in wave]
+        series, index, arrived, value = _flat(wave)
+        time_ms = np.array([row.time_ms for row in wave], np.int64)
+        interval_ms = np.array([target.interval_ms for target in targets], np.int64)
+        oldest_ms = np.where(interval_ms > 0, time_ms - LIVE_INTERVALS * interval_ms, 1)
+        expected = self._live[series] & (self._seen_ms[series] >= np.maximum(oldest_ms, 1)[index])
+        at_ms = time_ms[index]
+        finite, stale = np.isfinite(value), is_stale(value)
+        present = arrived & finite
+        missing = (expected & ~arrived) | (arrived & ~finite & ~stale)
+        rate = self._rates(series, at_ms, value, present)
+
+        self._last_ms[series[present]] = at_ms[present]
+        self._last_value[series[present]] = value[present]
+        self._seen_ms[series[arrived]] = at_ms[arrived]
+        self._live[series[arrived]] = ~stale[arrived]
+        term = self._table.term[series]
+        seen = np.stack([target.seen for target in targets])
+        seen[index[present], term[present]] = True
+        begin = 0
+        for row, target, row_seen in zip(wave, targets, seen, strict=True):
+            row.expected = expected[begin : begin + len(row.value)]
+            begin += len(row.value)
+            target.seen = row_seen
+            if target.last_ms >= 0:
+                step_ms = row.time_ms - target.last_ms
+                # Quick to shrink, slow to grow: one missed scrape must not double the patience for good.
+                target.interval_ms = min(step_ms, 2 * target.interval_ms) if target.interval_ms else step_ms
+            target.last_ms = row.time_ms
+
+        node = np.array([target.node for target in targets], np.int32)
+        block = self._aggregator.features(node, time_ms, Entries(index, term, value, present, missing, rate), seen)
+        # A failed scrape is all staleness markers: it leaves its mark on the series, and no row.
+        some = np.bincount(index[present], minlength=len(wave)) > 0
+        lacking = np.bincount(index[missing], minlength=len(wave)) > 0
+        return block.where(some), lacking[some], some
+
+    def _rates(self, series: Int32, at_ms: Int64, value: Float64, present: Bool) -> Float64:
+        last_ms, last = self._last_ms[series], self._last_value[series]
+        elapsed_ms = at_ms - last_ms
+        rated = present & (last_ms > 0) & (elapsed_ms > 0) & (elapsed_ms <= self._timing.max_rate_gap_ms)
+        rise = np.where(value >= last, value - last, value)
+        rate: Float64 = np.divide(1000.0 * rise, elapsed_ms, out=np.full(len(series), np.nan), where=rated)
+        return rate
+
+    def _again(self, rows: list[_Row]) -> Block:
+        """Features of rows that have left, without rates; nothing is remembered."""
+        if not rows:
+            return self._aggregator.joined([])
+        series, index, arrived, value = _flat(rows)
+        expected = np.concatenate([row.expected for row in rows])
+        finite, stale = np.isfinite(value), is_stale(value)
+        entries = Entries(
+            row=index,
+            term=self._table.term[series],
+            value=value,
+            present=arrived & finite,
+            missing=(expected & ~arrived) | (arrived & ~finite & ~stale),
+            rate=np.full(len(series), np.nan),
+        )
+        return self._aggregator.features(
+            np.array([row.target.node for row in rows], np.int32),
+            np.array([row.time_ms for row in rows], np.int64),
+            entries,
+            np.stack([row.target.seen for row in rows]),
+        )
+
+
+def _flat(rows: list[_Row]) -> tuple[Int32, Index, Bool, Float64]:
+    """Series, row index, arrival and value of every slot of these rows."""
+    series = np.concatenate([row.target.series for row in rows])
+    index = np.repeat(np.arange(len(rows)), [len(row.value) for row in rows])
+    return series, index, np.concatenate([row.arrived for row in rows]), np.concatenate([row.value for row in rows])
