@@ -1,11 +1,12 @@
-"""Stores: what the service writes down, and what everything else reads.
+"""Where samples wait, where rows stay, and what everything else reads.
 
-`embedded.EmbeddedStore` (SQLite, one file) is journal, store and outbox in one, and always there.
-`timescale.TimescaleStore` is where finished rows go on to, through `outbox.Outbox`, where one is configured.
-Both satisfy `RowStore`, and one test suite runs on both. All methods raise `StoreUnavailable` when the disk or
-the server does not answer; none is called from the event loop's thread.
+`embedded.EmbeddedStore` (SQLite, one file) is journal, store and outbox in one, and always there; other threads
+and processes read the same file through `reader.EmbeddedReader`. `timescale.TimescaleStore` is where finished rows
+go on to, through `outbox.Outbox`, where one is configured; importing that module needs the extra `timescale`.
+Both stores satisfy `RowStore`, and one test suite runs on both. All methods raise `StoreUnavailable` when the disk
+or the server does not answer; none is called from the event loop's thread.
 """
 
-from receiver.store.protocol import Finished, JournalRecord, Label, NewSeries, RowStore, States, Verdict
+from receiver.store.protocol import Finished, JournalRecord, Label, NewSeries, RowReader, RowStore, States, Verdict
 
-__all__ = ["Finished", "JournalRecord", "Label", "NewSeries", "RowStore", "States", "Verdict"]
+__all__ = ["Finished", "JournalRecord", "Label", "NewSeries", "RowReader", "RowStore", "States", "Verdict"]

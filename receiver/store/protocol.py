@@ -31,9 +31,9 @@ class JournalRecord:
 class Finished:
     """What one flush writes, in one transaction."""
 
-    rows: Rows  # new or re-made: a value here wins over a stored one, a missing one never does
-    fills: Rows  # late pieces (x is not read): a value here is taken only where the stored row lacks it
-    scores: Scores
+    rows: Rows  # new or re-made: a value here wins over a stored one, a missing one never does; x is not read
+    fills: Rows  # late pieces: a value here is taken only where the stored row lacks it; x is not read
+    scores: Scores  # a row is scored once: a score that is stored stays
     model_version: str
     consumed_seq: int  # every sample of the journal's records up to this one is in rows now
 
@@ -61,16 +61,14 @@ class Label:
     author: str
     created_ms: int
     id: int = 0  # given by the store
+    # The highest score in the interval and the model that gave it, as the label's author saw them. The store
+    # fills them in where they are None and it has a score.
+    score: float | None = None
+    model_version: str | None = None
 
 
-class RowStore(Protocol):
-    """Rows, scores and labels, written idempotently and read in time order."""
-
-    def write(self, finished: Finished) -> None:
-        """Upsert rows, fills and scores in one transaction. Writing the same again changes nothing."""
-
-    def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
-        """Name the node ids that later writes use."""
+class RowReader(Protocol):
+    """Rows, scores and labels, read in time order. Node ids are the store's own: `nodes` names them."""
 
     def nodes(self) -> dict[int, NodeName]:
         """The names of all node ids that rows use."""
@@ -82,10 +80,26 @@ class RowStore(Protocol):
         """Scores with since ≤ time < until in blocks of bounded size, by (time, node)."""
 
     def add_label(self, label: Label) -> int:
-        """Keep a label; the id that it got."""
+        """Keep a label; the id that it got. A label that is stored already keeps its id."""
 
     def labels(self, since_ms: int, until_ms: int) -> list[Label]:
         """Labels that touch since ≤ t < until, by start."""
 
     def close(self) -> None:
         """Give up files and connections."""
+
+
+class RowStore(RowReader, Protocol):
+    """A store that is also written to, idempotently."""
+
+    def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
+        """Name the node ids that later writes use."""
+
+    def write(self, finished: Finished) -> None:
+        """Upsert rows, fills and scores in one transaction. Writing the same again changes nothing."""
+
+    def delete_before(self, time_ms: int) -> int:
+        """Delete rows and scores that are older, as far as one short step goes. Labels stay.
+
+        Returns how many rows (TimescaleDB: chunks) went; call it again while that is not 0.
+        """

@@ -1,0 +1,169 @@
+"""What was acknowledged: the kept samples of requests, in the order in which they came, one record a request.
+
+A record is bytes: a header, then three columns, all little-endian.
+
+    header   4 s   b"NSJ1"
+             u32   checksum: CRC-32 of everything behind it
+             u64   M, number of samples
+             i64   received_ms
+    columns  M × i64  time_ms        M × f64  value        M × i32  series
+
+`encode` and `decode` are exact: a staleness marker keeps its bits. `decode` takes any bytes and gives a record or
+raises `ValueError` that says what is wrong. `Journal` keeps the records in the embedded file's table: appending one
+of 500 samples costs some 40 µs besides the disk's sync.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from receiver.columns import Samples
+from receiver.store.protocol import JournalRecord
+from receiver.store.sqlite import is_damage, transaction, unavailable
+
+MAGIC = b"NSJ1"
+_HEADER = struct.Struct("<4sIQq")
+_CHECKED_FROM = 8  # behind magic and checksum
+_SAMPLE_BYTES = 8 + 8 + 4
+
+# Records read at once on replay: some 3 MiB of memory.
+REPLAY_RECORDS = 256
+# Records that one `trim` deletes at most, so that it never holds up an append for longer than some 20 ms.
+TRIM_RECORDS = 1024
+# Runs of REPLAY_RECORDS numbers that a replay tries one by one without finding a record before it gives up: a
+# damaged page can claim a last number that was never given.
+GIVE_UP_PROBES = 400
+
+
+def encode(record: JournalRecord) -> bytes:
+    """The record as it is stored."""
+    samples = record.samples
+    body = b"".join(
+        (
+            _HEADER.pack(MAGIC, 0, len(samples), record.received_ms)[_CHECKED_FROM:],
+            np.ascontiguousarray(samples.time_ms, "<i8").data,
+            np.ascontiguousarray(samples.value, "<f8").data,
+            np.ascontiguousarray(samples.series, "<i4").data,
+        )
+    )
+    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def decode(stored: bytes) -> JournalRecord:
+    """The record again. Its arrays are views of `stored`, read-only."""
+    if len(stored) < _HEADER.size:
+        raise ValueError(f"{len(stored)} bytes, shorter than a header")
+    magic, checksum, count, received_ms = _HEADER.unpack_from(stored)
+    if magic != MAGIC:
+        raise ValueError(f"starts with {magic!r}, not {MAGIC!r}")
+    if len(stored) != _HEADER.size + count * _SAMPLE_BYTES:
+        raise ValueError(f"{len(stored)} bytes cannot hold the {count} samples of its header")
+    if zlib.crc32(memoryview(stored)[_CHECKED_FROM:]) != checksum:
+        raise ValueError("its checksum is not that of its content")
+    samples = Samples(
+        time_ms=np.frombuffer(stored, "<i8", count, _HEADER.size),
+        value=np.frombuffer(stored, "<f8", count, _HEADER.size + 8 * count),
+        series=np.frombuffer(stored, "<i4", count, _HEADER.size + 16 * count),
+    )
+    return JournalRecord(received_ms, samples)
+
+
+class Journal:
+    """The table of records, seen from its only writer.
+
+    Sequence numbers rise by one from record to record and are never used twice, not even for a record that is
+    gone. `damage` names, after a replay, every record that could not be used.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, consumed_seq: int) -> None:
+        self._connection = connection
+        first, last = self._ends()
+        self.next_seq = max(last, consumed_seq) + 1
+        self.damage: list[str] = []
+        self.records, self.bytes = self._measure(first, last)
+
+    def insert(self, records: Sequence[JournalRecord]) -> tuple[list[int], int]:
+        """Insert within the caller's transaction; the numbers they got and their bytes, for `appended`."""
+        stored = [(self.next_seq + i, record.received_ms, encode(record)) for i, record in enumerate(records)]
+        self._connection.executemany("INSERT INTO journal (seq, received_ms, record) VALUES (?, ?, ?)", stored)
+        return [seq for seq, _, _ in stored], sum(len(record) for _, _, record in stored)
+
+    def appended(self, records: int, stored_bytes: int) -> None:
+        """The caller's transaction was committed."""
+        self.next_seq += records
+        self.records += records
+        self.bytes += stored_bytes
+
+    def replay(self) -> Iterator[tuple[int, JournalRecord]]:
+        """Every intact record with its number, in order."""
+        self.damage.clear()
+        first, last = self._ends()
+        after, empty_probes = first - 1, 0
+        while after < last and empty_probes < GIVE_UP_PROBES:
+            try:
+                block = self._connection.execute(
+                    "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", (after, REPLAY_RECORDS)
+                ).fetchall()
+                after = block[-1][0] if block else last
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise unavailable(error) from error
+                block = self._probe(after + 1, min(after + REPLAY_RECORDS, last))
+                after += REPLAY_RECORDS
+                empty_probes = 0 if block else empty_probes + 1
+            for seq, stored in block:
+                try:
+                    record = decode(stored)
+                except (ValueError, TypeError) as error:  # TypeError: damage made it something else than bytes
+                    self.damage.append(f"journal record {seq}: {error}")
+                else:
+                    yield seq, record
+
+    def trim(self, consumed_seq: int, received_before_ms: int) -> int:
+        """Delete from the oldest on what is consumed and was received before; how many records went."""
+        oldest = self._connection.execute(
+            "SELECT seq, CAST(received_ms AS INTEGER), length(record) FROM journal ORDER BY seq LIMIT ?",
+            (TRIM_RECORDS,),
+        ).fetchall()
+        gone = 0
+        for seq, received_ms, _ in oldest:
+            if seq > consumed_seq or received_ms >= received_before_ms:
+                break
+            gone += 1
+        if gone:
+            with transaction(self._connection):
+                self._connection.execute("DELETE FROM journal WHERE seq <= ?", (oldest[gone - 1][0],))
+            self.records -= gone
+            self.bytes -= sum(size for _, _, size in oldest[:gone])
+        return gone
+
+    def _ends(self) -> tuple[int, int]:
+        first = self._connection.execute("SELECT seq FROM journal ORDER BY seq LIMIT 1").fetchone()
+        last = self._connection.execute("SELECT seq FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        return (first[0], last[0]) if first and last else (1, 0)
+
+    def _measure(self, first: int, last: int) -> tuple[int, int]:
+        try:
+            row = self._connection.execute("SELECT COUNT(*), COALESCE(SUM(length(record)), 0) FROM journal").fetchone()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return max(last - first + 1, 0), 0  # what replay will find out in detail
+        return int(row[0]), int(row[1])
+
+    def _probe(self, first: int, last: int) -> list[tuple[int, bytes]]:
+        """The records first ≤ seq ≤ last that can be read one by one, where reading them together hits damage."""
+        found = []
+        for seq in range(first, last + 1):
+            try:
+                found += self._connection.execute("SELECT seq, record FROM journal WHERE seq = ?", (seq,)).fetchall()
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise unavailable(error) from error
+                self.damage.append(f"journal record {seq}: {error}")
+        return found

@@ -1,0 +1,172 @@
+"""Reading the embedded file, from any thread or process, while the service writes it.
+
+`EmbeddedReader.open` costs some 0.3 ms: open one for a task, use it from one thread at a time, close it. It sees
+what was committed when each block was asked for; a long export holds up nobody, because each block is a query of
+its own. Raises `ConfigurationError` where there is no usable file, `StoreUnavailable` where it cannot be read now.
+
+The one thing that it writes are labels, since `nodescore label` is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from receiver.catalogue import Catalogue
+from receiver.columns import Float32, Int32, NodeName, Rows, Scores
+from receiver.store import labelling
+from receiver.store.protocol import Label
+from receiver.store.schema import queries_of
+from receiver.store.sqlite import connect, open_error, reading, transaction
+
+# Rows of a block: 24 features of them are 1.6 MiB, and a query of them takes some 30 ms.
+READ_ROWS = 8192
+
+
+class EmbeddedReader:
+    """The rows, scores, labels and nodes of one embedded file."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
+        self.path = path
+        self._connection = connection
+        self._features = catalogue.feature_names
+        self._queries = queries_of(connection, catalogue)
+        self._layouts: dict[int, tuple[int, Int32]] = {}
+
+    @classmethod
+    def open(cls, path: Path, catalogue: Catalogue) -> Self:
+        """Open the file that a service has made at `path`."""
+        connection = connect(path, "full")
+        try:
+            return cls(connection, path, catalogue)
+        except sqlite3.Error as error:
+            connection.close()
+            raise open_error(path, error) from error
+
+    def nodes(self) -> dict[int, NodeName]:
+        """The names of all node ids."""
+        with reading():
+            found = self._connection.execute("SELECT id, cluster, name FROM nodes ORDER BY id")
+            return {id_: NodeName(cluster, name) for id_, cluster, name in found}
+
+    def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
+        """Rows with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
+        if self._queries is None:
+            return
+        for found in self._blocks(self._queries.rows, since_ms, until_ms, nodes):
+            time_ms, node, model, x, *raw = zip(*found, strict=True)
+            yield Rows(
+                node=np.array(node, np.int32),
+                time_ms=np.array(time_ms, np.int64),
+                raw=np.array(raw, np.float64).T.copy(),
+                x=self._vectors(model, x),
+            )
+
+    def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
+        """Scores with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
+        if self._queries is None:
+            return
+        for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
+            time_ms, node, model, score, x, contribution = zip(*found, strict=True)
+            yield Scores(
+                node=np.array(node, np.int32),
+                time_ms=np.array(time_ms, np.int64),
+                score=np.array(score, np.float32),
+                x=self._vectors(model, x),
+                contribution=self._vectors(model, contribution),
+            )
+
+    def last_row_ms(self) -> dict[int, int]:
+        """The time of each node's newest row, also where the row is no longer here."""
+        with reading():
+            return dict(
+                self._connection.execute("SELECT id, last_row_ms FROM nodes WHERE last_row_ms IS NOT NULL").fetchall()
+            )
+
+    def add_label(self, label: Label) -> int:
+        """Keep a label; the id that it got."""
+        labelling.check(label)
+        label = self._with_score(label)
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT INTO labels (digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, "
+                "created_ms, score, model) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+                labelling.columns(label),
+            )
+            (id_,) = self._connection.execute(
+                "SELECT id FROM labels WHERE digest = ?", (labelling.digest(label),)
+            ).fetchone()
+        return int(id_)
+
+    def labels(self, since_ms: int, until_ms: int) -> list[Label]:
+        """Labels that touch since ≤ t < until, by start."""
+        with reading():
+            found = self._connection.execute(
+                "SELECT cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, "
+                "id, score, model FROM labels WHERE end_ms >= ? AND start_ms < ? ORDER BY start_ms, id",
+                (since_ms, until_ms),
+            ).fetchall()
+        return [labelling.from_columns(row) for row in found]
+
+    def close(self) -> None:
+        """Give up the file."""
+        self._connection.close()
+
+    def _blocks(
+        self, selection: str, since_ms: int, until_ms: int, nodes: Sequence[int] | None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        # One JSON parameter, because a list of nodes may be longer than SQLite's limit of parameters.
+        chosen = "" if nodes is None else "AND s.node IN (SELECT value FROM json_each(?)) "
+        extra = () if nodes is None else (json.dumps([int(node) for node in nodes]),)
+        query = (
+            f"{selection} WHERE (s.time_ms, s.node) > (?, ?) AND s.time_ms < ? {chosen}"
+            "ORDER BY s.time_ms, s.node LIMIT ?"
+        )
+        last = (since_ms, -1)
+        while True:
+            with reading():
+                found = self._connection.execute(query, (*last, until_ms, *extra, READ_ROWS)).fetchall()
+            if found:
+                yield found
+            if len(found) < READ_ROWS:
+                return
+            last = found[-1][:2]
+
+    def _vectors(self, models: Sequence[int | None], blobs: Sequence[bytes | None]) -> Float32:
+        """Blobs as rows of the catalogue's features; NaN where there is no blob, or its model had no such feature."""
+        vectors = np.full((len(blobs), len(self._features)), np.nan, np.float32)
+        rows_of: dict[int, list[int]] = {}
+        for row, (model, blob) in enumerate(zip(models, blobs, strict=True)):
+            if model is not None and blob is not None:
+                rows_of.setdefault(model, []).append(row)
+        for model, rows in rows_of.items():
+            width, order = self._layout(model)
+            whole = [row for row in rows if len(blobs[row] or b"") == 4 * width]  # another length is damage
+            packed = np.frombuffer(b"".join(blobs[row] or b"" for row in whole), "<f4").reshape(len(whole), width)
+            kept = order >= 0
+            vectors[np.array(whole, np.intp)[:, None], np.flatnonzero(kept)] = packed[:, order[kept]]
+        return vectors
+
+    def _layout(self, model: int) -> tuple[int, Int32]:
+        """How many features this model's blobs have, and where in them each of the catalogue's stands (-1: nowhere)."""
+        if model not in self._layouts:
+            found = self._connection.execute("SELECT features FROM models WHERE id = ?", (model,)).fetchone()
+            names = json.loads(found[0]) if found else []
+            place = {name: i for i, name in enumerate(names)}
+            order = np.array([place.get(name, -1) for name in self._features], np.int32)
+            self._layouts[model] = len(names), order
+        return self._layouts[model]
+
+    def _with_score(self, label: Label) -> Label:
+        if label.score is not None or self._queries is None:
+            return label
+        with reading():
+            highest = self._connection.execute(
+                self._queries.highest_score, (label.start_ms, label.end_ms, *label.name)
+            ).fetchone()
+        return label if highest is None else labelling.with_score(label, *highest)

@@ -1,0 +1,196 @@
+"""The tables of the embedded file: made, migrated, and the statements that depend on the catalogue.
+
+`migrate` brings a file of any older version, or an empty one, to this version, in one transaction; a catalogue
+that gained features gets their columns. Raises `ConfigurationError` for a file of a newer version.
+
+Two tables are named after the catalogue, here `node`:
+
+    node_samples   change, time_ms, node, late, and one column a feature: the raw values, NULL where missing
+    node_scores    change, time_ms, node, model, score, and x and contribution as little-endian float32
+
+`change` is the row's number in the order of changes, and a changed row gets a new one: the table itself is the
+outbox, what has not been passed on is what stands behind a watermark. `late` marks a row that was made of late
+pieces alone: elsewhere, it only fills. Reads go by the unique index on (time_ms, node).
+"""
+
+# Identifiers in statements come from a Catalogue, which allows only a-z, 0-9 and _; values are always parameters.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver.catalogue import Catalogue
+from receiver.errors import ConfigurationError
+from receiver.store.sqlite import APPLICATION_ID, pragma, transaction
+
+# What brings a file from version n to n + 1 stands at n.
+MIGRATIONS = (
+    """
+    CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    -- received_ms stands before the record, so that reading it does not touch the record's pages
+    CREATE TABLE journal (seq INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, record BLOB NOT NULL);
+    CREATE TABLE series (id INTEGER PRIMARY KEY, labels TEXT NOT NULL);
+    CREATE TABLE nodes (
+        id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, name TEXT NOT NULL, last_row_ms INTEGER,
+        UNIQUE (cluster, name)
+    );
+    -- features: their order in the blobs of this model's scores, as JSON
+    CREATE TABLE models (
+        id INTEGER PRIMARY KEY, version TEXT NOT NULL, features TEXT NOT NULL,
+        UNIQUE (version, features)
+    );
+    CREATE TABLE states (
+        node INTEGER PRIMARY KEY, model TEXT NOT NULL, time_ms INTEGER NOT NULL, state BLOB NOT NULL
+    );
+    -- digest: of what the label says, so that a repeated one is known
+    CREATE TABLE labels (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE,
+        cluster TEXT NOT NULL, node TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+        attack INTEGER NOT NULL, verdict TEXT, details TEXT NOT NULL, author TEXT NOT NULL,
+        created_ms INTEGER NOT NULL, score REAL, model TEXT
+    );
+    CREATE INDEX labels_start ON labels (start_ms);
+    """,
+)
+
+
+# Names in the table `progress`.
+CONSUMED = "consumed_seq"
+LAST_SAMPLE_CHANGE = "last_sample_change"
+LAST_SCORE_CHANGE = "last_score_change"
+SET_PROGRESS = (
+    "INSERT INTO progress (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The statements of one catalogue's tables; in brackets their parameters."""
+
+    samples: str
+    scores: str
+    features: tuple[str, ...]
+    upsert_row: str  # [change, time_ms, node, feature…] a value wins over the stored one
+    upsert_fill: str  # [change, time_ms, node, feature…] a value is taken where none is stored
+    insert_score: str  # [change, time_ms, node, model, score, x, contribution] a stored score stays
+    newest_changes: str  # [] the highest numbers in use, of samples and of scores
+    delete_samples: str  # [before_ms, limit]
+    delete_scores: str  # [before_ms, limit]
+
+
+def tables_of(catalogue: Catalogue) -> Tables:
+    """The statements for this catalogue's tables."""
+    samples, scores = quoted(f"{catalogue.name}_samples"), quoted(f"{catalogue.name}_scores")
+    names = [quoted(name) for name in catalogue.feature_names]
+    stored = [f"{samples}.{name}" for name in names]
+    new_first = [f"COALESCE(excluded.{name}, {old})" for name, old in zip(names, stored, strict=True)]
+    old_first = [f"COALESCE({old}, excluded.{name})" for name, old in zip(names, stored, strict=True)]
+
+    def upsert(late: int, merged: list[str], assignments: list[str], changed_if: str) -> str:
+        # A row that stays as it is keeps its number, so that it is not passed on again.
+        marks = ", ".join("?" * len(names))
+        assigned = ", ".join([*assignments, *(f"{name} = {value}" for name, value in zip(names, merged, strict=True))])
+        return (
+            f"INSERT INTO {samples} (change, time_ms, node, late, {', '.join(names)}) "
+            f"VALUES (?, ?, ?, {late}, {marks}) ON CONFLICT (time_ms, node) DO UPDATE SET {assigned} "
+            f"WHERE {changed_if} ({', '.join(merged)}) IS NOT ({', '.join(stored)})"
+        )
+
+    def delete(table: str) -> str:
+        oldest = f"SELECT change FROM {table} WHERE time_ms < ? ORDER BY time_ms LIMIT ?"
+        return f"DELETE FROM {table} WHERE change IN ({oldest})"
+
+    return Tables(
+        samples=samples,
+        scores=scores,
+        features=catalogue.feature_names,
+        upsert_row=upsert(0, new_first, ["change = excluded.change", "late = 0"], f"{samples}.late OR"),
+        upsert_fill=upsert(1, old_first, ["change = excluded.change"], ""),
+        insert_score=(
+            f"INSERT INTO {scores} (change, time_ms, node, model, score, x, contribution) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (time_ms, node) DO NOTHING"
+        ),
+        newest_changes=f"SELECT (SELECT MAX(change) FROM {samples}), (SELECT MAX(change) FROM {scores})",
+        delete_samples=delete(samples),
+        delete_scores=delete(scores),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The selections of one catalogue's tables, each with the table of its rows named `s`."""
+
+    rows: str  # time_ms, node, model, x, feature…
+    scores: str  # time_ms, node, model, score, x, contribution
+    highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
+
+
+def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries | None:
+    """The selections as far as the file has the tables: a column that it does not have yet is NULL."""
+    tables = tables_of(catalogue)
+    present = columns_of(connection, f"{catalogue.name}_samples")
+    if not present:
+        return None
+    columns = ", ".join(f"s.{quoted(name)}" if name in present else "NULL" for name in catalogue.feature_names)
+    return Queries(
+        rows=(
+            f"SELECT s.time_ms, s.node, c.model, c.x, {columns} FROM {tables.samples} s "
+            f"LEFT JOIN {tables.scores} c ON c.time_ms = s.time_ms AND c.node = s.node"
+        ),
+        scores=f"SELECT s.time_ms, s.node, s.model, s.score, s.x, s.contribution FROM {tables.scores} s",
+        highest_score=(
+            f"SELECT s.score, m.version FROM {tables.scores} s "
+            "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
+            "WHERE s.time_ms BETWEEN ? AND ? AND n.cluster = ? AND n.name = ? ORDER BY s.score DESC LIMIT 1"
+        ),
+    )
+
+
+def migrate(connection: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
+    """Make or complete every table that this version and this catalogue need."""
+    with transaction(connection):
+        version = pragma(connection, "user_version")
+        if version > len(MIGRATIONS):
+            raise ConfigurationError(
+                f"store {path}: written by a newer nodescore (format {version}, this one knows {len(MIGRATIONS)}); "
+                "install that version again, or choose another data directory"
+            )
+        for script in MIGRATIONS[version:]:
+            # executescript would commit what is open.
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        _add_catalogue(connection, catalogue)
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """The columns that a table has; none where there is no such table."""
+    return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _add_catalogue(connection: sqlite3.Connection, catalogue: Catalogue) -> None:
+    samples, scores = f"{catalogue.name}_samples", f"{catalogue.name}_scores"
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {quoted(samples)} (change INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, "
+        "node INTEGER NOT NULL, late INTEGER NOT NULL)"
+    )
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {quoted(scores)} (change INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, "
+        "node INTEGER NOT NULL, model INTEGER NOT NULL, score REAL, x BLOB NOT NULL, contribution BLOB)"
+    )
+    present = columns_of(connection, samples)
+    for name in catalogue.feature_names:
+        if name not in present:
+            connection.execute(f"ALTER TABLE {quoted(samples)} ADD COLUMN {quoted(name)} REAL")
+    for table in (samples, scores):
+        index = quoted(f"{table}_key")
+        connection.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {quoted(table)} (time_ms, node)")

@@ -1,0 +1,167 @@
+"""The tables of TimescaleDB: made, migrated, and the statements that depend on the catalogue.
+
+    nodes          id, cluster, name
+    models         id, version, features: the order of the vectors of this model's scores
+    labels         as in the embedded file, with times as timestamptz
+    node_samples   time, node, and one double precision column a feature: the raw values, NULL where missing
+    node_scores    time, node, model, score, and x and contribution as real[]
+    node_dataset   a view: time, cluster, node, the features, and attack (0 or 1), the paper's form of the data
+
+The last three are named after the catalogue, here `node`; the first two of them are hypertables. Where several
+labels cover a row, the one created last says what it was.
+"""
+
+# Identifiers in statements come from a Catalogue, which allows only a-z, 0-9 and _; values are always parameters.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from receiver.catalogue import Catalogue
+
+# Any fixed number, the same in all versions: services that start together migrate one after the other.
+ADVISORY_LOCK = 0x4E536372
+# 5,000 nodes every 10 s are 43 million rows and 10 GB a day; retention drops whole chunks.
+CHUNK_INTERVAL = "1 day"
+# Later than the oldest sample that the service takes (2 days), so that late pieces meet uncompressed chunks.
+COMPRESS_AFTER = "7 days"
+
+# What brings a database from version n to n + 1 stands at n.
+MIGRATIONS = (
+    """
+    CREATE TABLE nodes (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, cluster text NOT NULL, name text NOT NULL,
+        UNIQUE (cluster, name)
+    );
+    CREATE TABLE models (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, version text NOT NULL, features text[] NOT NULL,
+        UNIQUE (version, features)
+    );
+    CREATE TABLE labels (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, digest text NOT NULL UNIQUE,
+        cluster text NOT NULL, node text NOT NULL, start_time timestamptz NOT NULL, end_time timestamptz NOT NULL,
+        attack boolean NOT NULL, verdict text, details text NOT NULL, author text NOT NULL,
+        created timestamptz NOT NULL, score real, model text
+    );
+    CREATE INDEX labels_node_time ON labels (cluster, node, start_time);
+    """,
+)
+
+CREATE_VERSION = "CREATE TABLE IF NOT EXISTS nodescore_schema (version integer NOT NULL)"
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements of one catalogue; in brackets their parameters."""
+
+    samples: str  # quoted names of the tables
+    scores: str
+    view: str
+    create: tuple[str, ...]
+    create_view: str
+    staging: tuple[str, ...]
+    copy_samples: str
+    copy_scores: str
+    merge_rows: str  # [part] a value wins over the stored one
+    merge_fills: str  # [part] a value is taken where none is stored
+    merge_scores: str  # [] a stored score stays
+    read_rows: str  # time in ms, node, model, x, feature…; the table of rows is named s
+    read_scores: str  # time in ms, node, model, score, x, contribution
+    highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
+    policies: tuple[str, ...]  # compression, where the licence has it
+
+
+def at(parameter: str = "%s") -> str:
+    """A timestamptz from Unix milliseconds, exactly."""
+    return f"(timestamptz 'epoch' + {parameter} * interval '1 millisecond')"
+
+
+def milliseconds(column: str) -> str:
+    """Unix milliseconds from a timestamptz, exactly."""
+    return f"(extract(epoch FROM {column}) * 1000)::bigint"
+
+
+def statements_of(catalogue: Catalogue) -> Statements:
+    """The statements for this catalogue's tables."""
+    samples, scores = f'"{catalogue.name}_samples"', f'"{catalogue.name}_scores"'
+    samples_in, scores_in = f'"{catalogue.name}_samples_in"', f'"{catalogue.name}_scores_in"'
+    view = f'"{catalogue.name}_dataset"'
+    names = [f'"{name}"' for name in catalogue.feature_names]
+    columns = ", ".join(names)
+    # COPY brings NaN for what is missing; no exporter's NaN is worth keeping beside it.
+    present = ", ".join(f"NULLIF({name}, 'NaN')" for name in names)
+    nothing = f"array_fill('NaN'::real, ARRAY[{len(names)}])"
+
+    def merge(first: str, second: str) -> str:
+        merged = {name: f"COALESCE({first}.{name}, {second}.{name})" for name in names}
+        changed = f"({', '.join(merged.values())}) IS DISTINCT FROM ({', '.join(f't.{name}' for name in names)})"
+        return (
+            f"INSERT INTO {samples} AS t (node, time, {columns}) SELECT node, time, {present} FROM {samples_in} "
+            "WHERE part = %s ORDER BY node, time ON CONFLICT (node, time) DO UPDATE SET "
+            f"{', '.join(f'{name} = {value}' for name, value in merged.items())} WHERE {changed}"
+        )
+
+    return Statements(
+        samples=samples,
+        scores=scores,
+        view=view,
+        create=(
+            f"CREATE TABLE IF NOT EXISTS {samples} (time timestamptz NOT NULL, node integer NOT NULL, "
+            "PRIMARY KEY (node, time))",
+            *(f"ALTER TABLE {samples} ADD COLUMN IF NOT EXISTS {name} double precision" for name in names),
+            f"CREATE TABLE IF NOT EXISTS {scores} (time timestamptz NOT NULL, node integer NOT NULL, "
+            "model integer NOT NULL, score real, x real[] NOT NULL, contribution real[], PRIMARY KEY (node, time))",
+            *(
+                f"SELECT create_hypertable('{table}', 'time', chunk_time_interval => interval '{CHUNK_INTERVAL}', "
+                "if_not_exists => true)"
+                for table in (samples, scores)
+            ),
+        ),
+        create_view=(
+            f"CREATE VIEW {view} AS SELECT s.time, n.cluster, n.name AS node, "
+            f"{', '.join(f's.{name}' for name in names)}, COALESCE((SELECT l.attack FROM labels l "
+            "WHERE l.cluster = n.cluster AND l.node = n.name AND s.time BETWEEN l.start_time AND l.end_time "
+            f"ORDER BY l.created DESC, l.id DESC LIMIT 1), false)::integer AS attack "
+            f"FROM {samples} s JOIN nodes n ON n.id = s.node"
+        ),
+        staging=(
+            f"CREATE TEMP TABLE IF NOT EXISTS {samples_in} (part integer, node integer, time timestamptz, "
+            f"{', '.join(f'{name} double precision' for name in names)}) ON COMMIT DELETE ROWS",
+            f"CREATE TEMP TABLE IF NOT EXISTS {scores_in} (node integer, time timestamptz, model integer, "
+            "score real, x real[], contribution real[]) ON COMMIT DELETE ROWS",
+        ),
+        copy_samples=f"COPY {samples_in} FROM STDIN (FORMAT binary)",
+        copy_scores=f"COPY {scores_in} FROM STDIN (FORMAT binary)",
+        merge_rows=merge("EXCLUDED", "t"),
+        merge_fills=merge("t", "EXCLUDED"),
+        merge_scores=(
+            f"INSERT INTO {scores} (node, time, model, score, x, contribution) "
+            f"SELECT node, time, model, NULLIF(score, 'NaN'), x, NULLIF(contribution, {nothing}) "
+            f"FROM {scores_in} ORDER BY node, time ON CONFLICT (node, time) DO NOTHING"
+        ),
+        read_rows=(
+            f"SELECT {milliseconds('s.time')}, s.node, c.model, c.x, "
+            f"{', '.join(f's.{name}' for name in names)} "
+            f"FROM {samples} s LEFT JOIN {scores} c ON c.time = s.time AND c.node = s.node"
+        ),
+        read_scores=(
+            f"SELECT {milliseconds('s.time')}, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s"
+        ),
+        highest_score=(
+            f"SELECT s.score, m.version FROM {scores} s "
+            "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
+            f"WHERE s.time BETWEEN {at()} AND {at()} AND n.cluster = %s AND n.name = %s "
+            "ORDER BY s.score DESC NULLS LAST LIMIT 1"
+        ),
+        policies=tuple(
+            statement
+            for table in (samples, scores)
+            for statement in (
+                f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = 'node', "
+                "timescaledb.compress_orderby = 'time')",
+                f"SELECT add_compression_policy('{table}', compress_after => interval '{COMPRESS_AFTER}', "
+                "if_not_exists => true)",
+            )
+        ),
+    )
