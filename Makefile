@@ -1,0 +1,58 @@
+# Everything that a fresh machine with Python ≥ 3.11 and make needs. `make` alone lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
+.PHONY: help demo test lint format servers clean
+
+help:
+	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
+	@echo "make test     lint, then all tests, with the real servers that this machine can get"
+	@echo "              REQUIRE_REAL=1: a missing server is a failure    ARGS='-k rows': pytest's arguments"
+	@echo "make lint     formatting, lint, types, direction of imports"
+	@echo "make format   put the formatting right"
+	@echo "make servers  only get the real servers of the tests"
+	@echo "make clean    delete the virtual environment and all caches in this folder"
+
+demo: $(VENV)/.serve
+	$(BIN)/nodescore demo
+
+test: lint servers
+	$(BIN)/python -m pytest $(if $(REQUIRE_REAL),--require-real) $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+servers: $(VENV)/.dev
+	$(BIN)/python -m tests.servers.obtain
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp each for what serving needs and for all that development needs: a second run installs nothing.
+$(VENV)/.serve: pyproject.toml | $(BIN)/python
+	@echo "Installing Nodescore into $(VENV) …"
+	$(PIP_INSTALL) .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing Nodescore with its development tools into $(VENV) …"
+	$(PIP_INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.serve
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is missing or older than 3.11: install it, or name another with make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "$(PYTHON) has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
