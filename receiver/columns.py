@@ -8,6 +8,7 @@ Symbols in shapes: M samples, R rows, F features of the catalogue, N nodes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -78,6 +79,17 @@ class Rows:
             np.empty((0, features), np.float32),
         )
 
+    @classmethod
+    def joined(cls, blocks: Sequence[Self], features: int) -> Self:
+        """Blocks of rows of `features` columns, one after the other."""
+        blocks = [cls.empty(features), *blocks]
+        return cls(
+            np.concatenate([block.node for block in blocks]),
+            np.concatenate([block.time_ms for block in blocks]),
+            np.concatenate([block.raw for block in blocks]),
+            np.concatenate([block.x for block in blocks]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -101,4 +113,16 @@ class Scores:
             np.empty(0, np.float32),
             np.empty((0, features), np.float32),
             np.empty((0, features), np.float32),
+        )
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Self], features: int) -> Self:
+        """Blocks of scores over `features` columns, one after the other."""
+        blocks = [cls.empty(features), *blocks]
+        return cls(
+            np.concatenate([block.node for block in blocks]),
+            np.concatenate([block.time_ms for block in blocks]),
+            np.concatenate([block.score for block in blocks]),
+            np.concatenate([block.x for block in blocks]),
+            np.concatenate([block.contribution for block in blocks]),
         )

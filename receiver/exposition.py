@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from receiver.columns import Float32, Int64, NodeName
+from receiver.wire import Fault
 
 # A score is float32, which carries 7 digits; the noise behind them would only cost bytes.
 EXPOSED_DECIMALS = 6
@@ -33,8 +34,6 @@ FLUSH_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 Protocol = Literal["v1", "v2", "unknown"]
 # All statuses of the remote-write endpoint; others would be a mistake of ours and count as 500.
 StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
-DropReason = Literal["unwanted", "no_node", "too_old", "too_new", "series_limit", "node_limit"]
-SeriesFault = Literal["labels", "text", "histogram", "timestamp", "limit"]
 RowKind = Literal["complete", "incomplete", "remade", "filled"]
 
 
@@ -45,7 +44,7 @@ class Snapshot:
     names: tuple[NodeName, ...]
     time_ms: Int64  # [N] of the last row; 0 where there was none
     score: Float32  # [N] of that row, 1.0 is the alarm threshold; NaN where there is none
-    contribution: Float32  # [N, F] share of the score; NaN where none was computed
+    contribution: Float32  # [N, F] what each feature adds to the score; NaN where none was computed
     feature_names: tuple[str, ...]
     model_version: str
     model_detector: str
@@ -180,8 +179,8 @@ class Metrics:
         self.received_bytes = counter("received_bytes", "Compressed bytes of remote-write bodies.")
         self.samples_received = counter("samples_received", "Samples in valid requests, wanted or not.")
         self.samples_kept = counter("samples_kept", "Samples of features: journalled and made into rows.")
-        self.samples_dropped = by("samples_dropped", "Samples not kept.", "reason", get_args(DropReason))
-        self.series_invalid = by("series_invalid", "Series refused with 400.", "reason", get_args(SeriesFault))
+        self.samples_unwanted = counter("samples_unwanted", "Samples of series that the catalogue does not want.")
+        self.invalid = by("invalid", "Series, or samples of kept series, refused with 400.", "reason", get_args(Fault))
         self.histograms_received = counter("histograms_received", "Native histograms: accepted, not used.")
         self.exemplars_received = counter("exemplars_received", "Exemplars: accepted, not used.")
         self.series = gauge("series", "Kept series known.")
@@ -239,7 +238,7 @@ def _node_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricF
         GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=node),
         GaugeMetricFamily(
             "anomaly_feature_contribution",
-            "Share of a feature in the score of its node, for the top features of nodes over the floor.",
+            "What a feature adds to the score of its node, for the top features of nodes over the floor.",
             labels=(*node, "feature"),
         ),
         GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=node),

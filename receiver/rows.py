@@ -38,6 +38,7 @@ class Departure:
     incomplete: Bool  # [len(rows)]
     row_seq: Int64  # [len(rows)] newest journal record with samples of each
     remade: Block  # left before, and have got samples since; no rates
+    remade_seq: Int64  # [len(remade)] the same
     fills: Block  # late: for what the stored rows lack; no rates
     fill_seq: Int64  # [len(fills)] the same
 
@@ -138,6 +139,19 @@ class Assembler:
         pending = (row.first_seq for rows in (self._open, self._dirty) for row in rows)
         return min(pending, default=newest_seq + 1) - 1
 
+    def know_all(self) -> None:
+        """Expect the series that a journal has brought back, of which no sample has come yet."""
+        self._make_room(self._table.next_id)
+        for series in np.flatnonzero(self._table.target[: self._table.next_id] >= 0).tolist():
+            self._place(series)
+
+    def restart_deadlines(self, now_ms: int) -> None:
+        """Give every open row its full time again."""
+        self._deadlines.clear()
+        for row in self._open:
+            row.first_ms = now_ms
+            self._deadlines.append((now_ms + self._timing.deadline_ms, row))
+
     def add(self, samples: Samples, seq: int, now_ms: int) -> None:
         """Put the samples of journal record `seq` into their rows."""
         if not len(samples):
@@ -179,6 +193,7 @@ class Assembler:
             candidates = {row.target for row in wave if row.target.waiting}
         dirty, self._dirty = self._dirty, set()
         fills = [row for row in dirty if row.late]
+        remade = [row for row in dirty if not row.late]
         for row in dirty:
             self._widen(row)
         for row in fills:
@@ -187,7 +202,8 @@ class Assembler:
             rows=self._aggregator.joined(blocks),
             incomplete=np.concatenate([np.empty(0, np.bool_), *incomplete]),
             row_seq=np.concatenate([np.empty(0, np.int64), *seqs]),
-            remade=self._again([row for row in dirty if not row.late]),
+            remade=self._again(remade),
+            remade_seq=np.array([row.last_seq for row in remade], np.int64),
             fills=self._again(fills),
             fill_seq=np.array([row.last_seq for row in fills], np.int64),
         )

@@ -18,7 +18,7 @@ from hashlib import blake2b
 import numpy as np
 
 from receiver.catalogue import Catalogue
-from receiver.columns import Int32, NodeName
+from receiver.columns import Int32, NodeName, Samples
 from receiver.errors import RequestError
 
 UNWANTED = -1
@@ -84,7 +84,7 @@ class SeriesTable:
         self._ids: dict[bytes, int] = {}
         self._target_ids: dict[tuple[NodeName, tuple[str, ...]], int] = {}
         self._node_ids: dict[NodeName, int] = {}
-        self._next_id = 0
+        self.next_id = 0
         self._new_series: dict[int, tuple[tuple[str, str], ...]] = {}
         self._new_nodes: dict[int, NodeName] = {}
         self.target: Int32 = np.full(1024, -1, np.int32)  # [ids] target of each series
@@ -107,7 +107,7 @@ class SeriesTable:
         if len(self._ids) >= self.max_series:
             raise LimitReached(f"over the limit of {self.max_series} kept series (max_series)")
         target = self._target(name, self.catalogue.target_of(labels))
-        series = self._next_id
+        series = self.next_id
         self._insert(series, digest, term, target)
         self._new_series[series] = ordered
         return series
@@ -119,7 +119,7 @@ class SeriesTable:
             self.nodes.append(name)
             self._node_ids.setdefault(name, index)
         for series_id, ordered in series:
-            self._next_id = max(self._next_id, series_id + 1)
+            self.next_id = max(self.next_id, series_id + 1)
             labels = dict(ordered)
             term, entity = self.catalogue.term_of(labels), self.catalogue.entity_of(labels)
             if term is not None and entity is not None:
@@ -136,6 +136,12 @@ class SeriesTable:
             self._new_series.pop(one, None)
         for one in nodes:
             self._new_nodes.pop(one, None)
+
+    def known(self, samples: Samples) -> Samples:
+        """Those of a journal's samples whose series are named and still wanted."""
+        inside = samples.series < len(self.target)
+        wanted = inside & (self.target[samples.series * inside] >= 0)
+        return Samples(samples.series[wanted], samples.time_ms[wanted], samples.value[wanted])
 
     def forget(self, gone: set[int]) -> None:
         """Drop series that have not been seen for long; seen again they get new ids."""
@@ -166,7 +172,7 @@ class SeriesTable:
         self.target[series] = target
         self.term[series] = term
         self._ids[digest] = series
-        self._next_id = max(self._next_id, series + 1)
+        self.next_id = max(self.next_id, series + 1)
 
 
 def _grown(array: Int32, index: int) -> Int32:

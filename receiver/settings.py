@@ -122,6 +122,11 @@ class Settings(BaseModel):
         0.5, ge=0, description="`anomaly_feature_contribution` is exposed for nodes whose score is at least this."
     )
 
+    @property
+    def embedded_path(self) -> Path:
+        """The embedded store's file."""
+        return self.data_dir / "nodescore.sqlite"
+
     @field_validator("store")
     @classmethod
     def _is_postgres(cls, store: SecretStr | None) -> SecretStr | None:

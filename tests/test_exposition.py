@@ -8,7 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.columns import NodeName
-from receiver.exposition import DropReason, Exposition, RowKind, SeriesFault, Snapshot
+from receiver.exposition import Exposition, RowKind, Snapshot
+from receiver.wire import Fault
 
 NOW_SECONDS = 1_000_000.0
 NAN = float("nan")
@@ -49,7 +50,7 @@ def test_the_nodes_are_exposed_byte_for_byte_as_prometheus_reads_them() -> None:
         b'anomaly_score{cluster="prod",node="worker-1"} 0.3\n'
         b'anomaly_score{cluster="prod",node="worker-2"} 2.25\n'
         b'anomaly_score{cluster="",node="a \\"quoted\\"\\\\\\nname"} 1.5\n'
-        b"# HELP anomaly_feature_contribution Share of a feature in the score of its node, for the top features of "
+        b"# HELP anomaly_feature_contribution What a feature adds to the score of its node, for the top features of "
         b"nodes over the floor.\n"
         b"# TYPE anomaly_feature_contribution gauge\n"
         b'anomaly_feature_contribution{cluster="prod",feature="load1",node="worker-2"} 0.7\n'
@@ -110,8 +111,7 @@ def test_the_next_snapshot_replaces_the_one_before() -> None:
 def test_every_labelled_metric_of_the_service_starts_at_zero() -> None:
     shown = exposition()
     for name, label, values in (
-        ("nodescore_samples_dropped_total", "reason", get_args(DropReason)),
-        ("nodescore_series_invalid_total", "reason", get_args(SeriesFault)),
+        ("nodescore_invalid_total", "reason", get_args(Fault)),
         ("nodescore_rows_total", "kind", get_args(RowKind)),
     ):
         assert lines(shown, name) == [f'{name}{{{label}="{value}"}} 0.0' for value in values]

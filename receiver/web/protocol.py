@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Scores
 from receiver.exposition import Exposition
-
-
-class Component(NamedTuple):
-    """How one part of the service is."""
-
-    name: str
-    # degraded: samples are still taken and scored, but something is not as it should be. down: they are not taken.
-    state: Literal["ok", "degraded", "down"]
-    text: str  # one line for the operator
+from receiver.health import Component
 
 
 class Service(Protocol):

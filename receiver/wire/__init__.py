@@ -10,9 +10,9 @@
 `Decoder.decode` gives a `Batch` or raises a `RequestError`, whatever the bytes are.
 """
 
-from receiver.wire.batch import Batch, TimeWindow, Written
+from receiver.wire.batch import Batch, Fault, TimeWindow, Written
 from receiver.wire.decoder import Decoder
 from receiver.wire.negotiation import version_of
 from receiver.wire.shift import shift
 
-__all__ = ["Batch", "Decoder", "TimeWindow", "Written", "shift", "version_of"]
+__all__ = ["Batch", "Decoder", "Fault", "TimeWindow", "Written", "shift", "version_of"]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from receiver.columns import Float64, Int32, Int64, Samples
 from receiver.settings import MAX_FAULTS_NAMED, MAX_FUTURE_SECONDS
+
+# Why a series, or a sample of a kept one, was refused.
+Fault = Literal["malformed", "labels", "histogram", "limit", "too_old", "future"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Batch:
     samples: Samples
     written: Written
     faults: tuple[str, ...]  # the first few, for the body of the 400
-    invalid: Mapping[str, int]  # refused series or samples, by reason
+    invalid: Mapping[Fault, int]  # refused series or samples, by reason
 
     @property
     def status(self) -> int:
@@ -66,10 +70,10 @@ class Collector:
     histograms: int = 0
     exemplars: int = 0
     faults: list[str] = field(default_factory=list)
-    invalid: dict[str, int] = field(default_factory=dict)
+    invalid: dict[Fault, int] = field(default_factory=dict)
     _blocks: list[Samples] = field(default_factory=list)
 
-    def refuse(self, reason: str, text: str, count: int = 1) -> None:
+    def refuse(self, reason: Fault, text: str, count: int = 1) -> None:
         """Note an invalid series or sample; `reason` is a metric label, `text` is for a person."""
         self.invalid[reason] = self.invalid.get(reason, 0) + count
         if len(self.faults) < MAX_FAULTS_NAMED:

@@ -1,0 +1,272 @@
+"""The whole way from a request's bytes to an exposed score, on one page and without a framework or a thread.
+
+    decode    bytes → kept samples                                      the caller's thread
+    commit    samples → journal, synced → open rows                     one thread, which also calls
+    flush     rows that can leave → features → scores → exposed, stored
+    keep_house   journal trimmed, states saved, old rows deleted, model file watched
+
+In: bodies, headers and the time. Raises `RequestError` (400…415) and `Unavailable` (503); a `commit` that returned
+has everything on disk, and may be answered 2xx. Costs are those of the stages.
+
+`recover` brings everything back after a restart. The journal keeps its records for a while after their rows are
+stored: replaying that tail rebuilds the counters' last values and the open rows, and the detector's states are
+stepped on from their last checkpoint over the rows stored since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from receiver.aggregate import Aggregator
+from receiver.catalogue import Catalogue
+from receiver.columns import Int64, Rows, Scores
+from receiver.detector import Detector, NodeStates, Snapshot, Watch
+from receiver.errors import ModelError, StoreUnavailable, Unavailable
+from receiver.exposition import Exposition
+from receiver.exposition import Snapshot as Exposed
+from receiver.features import Features
+from receiver.rows import Assembler, Departure, Timing
+from receiver.series import SeriesTable
+from receiver.settings import Settings
+from receiver.store import Finished, JournalRecord, NewSeries, States
+from receiver.store.embedded import EmbeddedStore
+from receiver.wire import Batch, Decoder
+
+# The states of 5,000 nodes take some 20 ms to save; what came after the last save is stepped again at start.
+CHECKPOINT_SECONDS = 60
+# Trimming, retention and a look at the model's file: a few queries each.
+HOUSEKEEPING_SECONDS = 5
+# States of a model that has none saved are warmed on this much of the stored past.
+WARM_UP_SECONDS = 3600
+
+
+class Pipeline:
+    """Every stage of one service, wired."""
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, store: EmbeddedStore, detector: Detector, exposition: Exposition
+    ) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self.store = store
+        self.exposition = exposition
+        self.metrics = exposition.metrics
+        self.table = SeriesTable(catalogue, settings.max_series, settings.max_nodes)
+        self.decoder = Decoder(self.table, settings.max_sample_age_seconds)
+        self.assembler = Assembler(
+            self.table,
+            Aggregator(catalogue),
+            Timing(
+                deadline_ms=int(settings.assembly_deadline_seconds * 1000),
+                late_horizon_ms=int(settings.late_horizon_seconds * 1000),
+                max_rate_gap_ms=int(settings.max_rate_gap_seconds * 1000),
+            ),
+        )
+        self.features = Features(catalogue)
+        self.states = NodeStates(detector)
+        self.watch = Watch(detector, catalogue.feature_names)
+        self.model_fault = ""
+        self._newest_seq = 0
+        self._unstored: list[Finished] = []
+        self._checkpoint_ms = 0
+        self._housekeeping_ms = 0
+        self._store_bytes = 0
+
+    def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
+        """The kept samples of a request. `headers` has lower-case names."""
+        self._check_room()
+        batch = self.decoder.decode(body, headers, now_ms)
+        metrics, kept = self.metrics, len(batch.samples)
+        metrics.received_bytes.inc(len(body))
+        metrics.samples_received.inc(batch.written.samples)
+        metrics.samples_kept.inc(kept)
+        metrics.samples_unwanted.inc(batch.written.samples - kept)
+        metrics.histograms_received.inc(batch.written.histograms)
+        metrics.exemplars_received.inc(batch.written.exemplars)
+        for fault, count in batch.invalid.items():
+            metrics.invalid[fault].inc(count)
+        return batch
+
+    def commit(self, batches: Sequence[Batch], now_ms: int) -> None:
+        """Write batches to the journal, together, and put their samples into rows."""
+        records = [JournalRecord(now_ms, batch.samples) for batch in batches if len(batch.samples)]
+        if not records:
+            return
+        series, nodes = self.table.new()
+        numbers = self.store.append(records, [NewSeries(id_, labels) for id_, labels in series.items()], nodes)
+        self.table.written(series, nodes)
+        for seq, record in zip(numbers, records, strict=True):
+            self._newest_seq = seq
+            self.assembler.add(record.samples, seq, now_ms)
+
+    def ingest(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
+        """Decode and commit one request."""
+        batch = self.decode(body, headers, now_ms)
+        self.commit([batch], now_ms)
+        return batch
+
+    def flush(self, now_ms: int) -> int:
+        """Move on every row that can leave; how many were scored. Raises `StoreUnavailable`: call it again."""
+        self._store_pending()
+        departure = self.assembler.depart(now_ms)
+        if not (len(departure.rows) or len(departure.remade) or len(departure.fills)):
+            return 0
+        began = time.perf_counter()
+        rows = self.features.rows(departure.rows)
+        scores = self.states.score(rows)
+        self.metrics.scoring_seconds.observe(time.perf_counter() - began)
+        self._expose(scores)
+        self._count(departure, len(scores))
+        remade, fills = self.features.rows(departure.remade), self.features.rows(departure.fills)
+        self._keep(self._join(rows, remade), fills, scores)
+        self._store_pending()
+        self.metrics.flush_seconds.observe(time.perf_counter() - began)
+        return len(scores)
+
+    def recover(self, now_ms: int) -> None:
+        """Take up where the last process stopped. Call it once, before anything else."""
+        self.table.restore(self.store.nodes(), ((series.id, series.labels) for series in self.store.series()))
+        self.assembler.know_all()
+        self._restore_states(now_ms)
+        stored_until = np.zeros(len(self.table.nodes), np.int64)
+        for node, time_ms in self.store.last_row_ms().items():
+            stored_until[node] = time_ms
+        consumed_seq = self.store.consumed_seq
+        for seq, record in self.store.replay():
+            self._newest_seq = seq
+            self.assembler.add(self.table.known(record.samples), seq, record.received_ms)
+            self._recover_rows(self.assembler.depart(record.received_ms), stored_until, consumed_seq)
+        self.metrics.journal_damaged.inc(len(self.store.journal.damage))
+        # What a request had left open will be completed by the sender's retries.
+        self.assembler.restart_deadlines(now_ms)
+        self._store_pending()
+
+    def keep_house(self, now_ms: int) -> None:
+        """Everything that need not happen at every flush; cheap when it is not due."""
+        if now_ms - self._housekeeping_ms < HOUSEKEEPING_SECONDS * 1000:
+            return
+        self._housekeeping_ms = now_ms
+        if now_ms - self._checkpoint_ms >= CHECKPOINT_SECONDS * 1000:
+            self.checkpoint(now_ms)
+        tail_seconds = (
+            self.settings.assembly_deadline_seconds
+            + self.settings.late_horizon_seconds
+            + self.settings.max_rate_gap_seconds
+        )
+        self.store.trim(self.store.consumed_seq, now_ms - int(tail_seconds * 1000))
+        self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
+        self._store_bytes = self.store.size_bytes()
+        try:
+            detector = self.watch.poll()
+        except ModelError as error:
+            self.model_fault = str(error)
+            self.metrics.model_load_failures.inc()
+        else:
+            if detector is not None:
+                self.use(detector, now_ms)
+        self._measure()
+
+    def use(self, detector: Detector, now_ms: int) -> None:
+        """Go on with another model, its states warmed on the stored past."""
+        self.model_fault = ""
+        self.states.replace(detector)
+        self._warm(now_ms - WARM_UP_SECONDS * 1000, now_ms)
+
+    def checkpoint(self, now_ms: int) -> None:
+        """Save the detector's states."""
+        states = self.states.snapshot()
+        self.store.save_states(States(states.model_version, states.node, states.time_ms, states.state))
+        self._checkpoint_ms = now_ms
+
+    def _check_room(self) -> None:
+        if self.assembler.held_samples > self.settings.max_open_samples:
+            raise Unavailable(f"over {self.settings.max_open_samples} samples wait in rows (max_open_samples)")
+        if self._store_bytes > self.settings.max_disk_bytes:
+            raise StoreUnavailable(
+                f"the embedded store has {self._store_bytes} bytes, over max_disk_bytes = "
+                f"{self.settings.max_disk_bytes}",
+                retry_after_seconds=30,
+            )
+
+    def _keep(self, rows: Rows, fills: Rows, scores: Scores) -> None:
+        version = self.states.detector.info.version
+        consumed_seq = self.assembler.consumed_seq(self._newest_seq)
+        self._unstored.append(Finished(rows, fills, scores, version, consumed_seq))
+
+    def _join(self, *parts: Rows) -> Rows:
+        return Rows.joined(parts, len(self.catalogue.features))
+
+    def _store_pending(self) -> None:
+        while self._unstored:
+            self.store.write(self._unstored[0])
+            del self._unstored[0]
+
+    def _recover_rows(self, departure: Departure, stored_until: Int64, consumed_seq: int) -> None:
+        """Of rows that were stored before, only what the journal had not seen consumed; the others as ever."""
+        block = departure.rows
+        new = block.time_ms > stored_until[block.node]
+        rows = self.features.rows(block.where(new))
+        again = [
+            block.where(~new & (departure.row_seq > consumed_seq)),
+            departure.remade.where(departure.remade_seq > consumed_seq),
+            departure.fills.where(departure.fill_seq > consumed_seq),
+        ]
+        fills = [self.features.rows(part) for part in again]
+        if len(rows) or any(len(part) for part in fills):
+            scores = self.states.score(rows)
+            self._expose(scores)
+            self._keep(rows, self._join(*fills), scores)
+
+    def _restore_states(self, now_ms: int) -> None:
+        saved = self.store.load_states(self.states.detector.info.version)
+        since_ms = now_ms - WARM_UP_SECONDS * 1000
+        if saved is not None:
+            self.states.restore(Snapshot(saved.model_version, saved.node, saved.time_ms, saved.state))
+            since_ms = max(since_ms, int(saved.time_ms.max()) - 2 * CHECKPOINT_SECONDS * 1000)
+        self._warm(since_ms, now_ms)
+
+    def _warm(self, since_ms: int, now_ms: int) -> None:
+        """Step the states over stored rows that they have not seen."""
+        raw = np.full(len(self.catalogue.features), np.nan)
+        for past in self.store.read_scores(since_ms, now_ms + 1):
+            rows = Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
+            self._expose(self.states.score(rows))
+
+    def _expose(self, scores: Scores) -> None:
+        before = self.exposition.snapshot
+        names = before.names if len(before.names) == len(self.table.nodes) else tuple(self.table.nodes)
+        more = len(names) - len(before.time_ms)
+        time_ms = np.append(before.time_ms, np.zeros(more, np.int64))
+        score = np.append(before.score, np.full(more, np.nan, np.float32))
+        contribution = np.append(before.contribution, np.full((more, len(before.feature_names)), np.nan, np.float32), 0)
+        order = np.argsort(scores.time_ms, kind="stable")
+        node = scores.node[order]
+        time_ms[node] = scores.time_ms[order]
+        score[node] = scores.score[order]
+        contribution[node] = scores.contribution[order]
+        info = self.states.detector.info
+        self.exposition.show(
+            Exposed(names, time_ms, score, contribution, before.feature_names, info.version, info.detector)
+        )
+
+    def _count(self, departure: Departure, scored: int) -> None:
+        incomplete = int(np.count_nonzero(departure.incomplete))
+        rows = self.metrics.rows
+        rows["complete"].inc(len(departure.rows) - incomplete)
+        rows["incomplete"].inc(incomplete)
+        rows["remade"].inc(len(departure.remade))
+        rows["filled"].inc(len(departure.fills))
+        self.metrics.rows_scored.inc(scored)
+
+    def _measure(self) -> None:
+        metrics = self.metrics
+        metrics.series.set(len(self.table))
+        metrics.nodes.set(len(self.table.nodes))
+        metrics.open_rows.set(self.assembler.open_rows)
+        metrics.open_samples.set(self.assembler.held_samples)
+        metrics.journal_bytes.set(self.store.journal.bytes)
+        metrics.journal_records.set(self.store.journal.records)
+        metrics.store_bytes.set(self._store_bytes)

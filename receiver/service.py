@@ -1,0 +1,211 @@
+"""The pipeline on its thread: what a web server calls.
+
+`write` decodes in the caller's event loop and answers when the journal has the samples. One thread does all the
+rest: it commits whatever requests have piled up meanwhile in one transaction (group commit), and flushes. A second
+one passes rows on to TimescaleDB, where one is configured. `start` and `stop` frame it all; a service that was
+stopped in order replays nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from receiver import __version__
+from receiver.catalogue import Catalogue
+from receiver.columns import Scores
+from receiver.detector import Detector
+from receiver.errors import NodescoreError, StoreUnavailable, Unavailable
+from receiver.exposition import Exposition, Snapshot
+from receiver.health import Component
+from receiver.pipeline import Pipeline
+from receiver.settings import Settings
+from receiver.store.embedded import EmbeddedStore
+from receiver.store.reader import EmbeddedReader
+from receiver.wire import Batch
+
+# Rows that become complete within this time are scored in one batch. A score is exposed that much later at most.
+FLUSH_MS = 100
+# Requests that wait for the journal: a sender has one in flight for each of its shards, 50 by default at most.
+MAX_WAITING = 1000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A decoded request whose sender waits."""
+
+    batch: Batch
+    answer: Callable[[NodescoreError | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Something else to do on the pipeline's thread."""
+
+    run: Callable[[], None]
+
+
+class Service:
+    """One running Nodescore."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, detector: Detector) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        info = detector.info
+        self.exposition = Exposition(
+            Snapshot.empty(catalogue.feature_names, info.version, info.detector),
+            staleness_seconds=settings.staleness_seconds,
+            top_features=settings.top_features,
+            contribution_floor=settings.contribution_floor,
+            clock=time.time,
+            version=__version__,
+        )
+        self._detector = detector
+        self._queue: queue.SimpleQueue[_Waiting | _Order] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._fault = ""
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._path = settings.embedded_path
+        self._pipeline = self._open_pipeline()
+
+    def now_ms(self) -> int:
+        """The service's clock."""
+        return time.time_ns() // 1_000_000
+
+    def start(self) -> None:
+        """Recover, then take requests."""
+        self._pipeline.recover(self.now_ms())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what waits, save the states, close the store."""
+        self._stopping.set()
+        self._thread.join()
+        self._pipeline.store.close()
+
+    async def write(self, body: bytes, headers: Mapping[str, str]) -> Batch:
+        """Take one request; returns when its kept samples are on disk. Raises `RequestError` or `Unavailable`."""
+        if self._stopping.is_set():
+            raise Unavailable("Nodescore is stopping", retry_after_seconds=1)
+        if self._queue.qsize() >= MAX_WAITING:
+            raise Unavailable(f"{MAX_WAITING} requests wait for the journal", retry_after_seconds=1)
+        batch = self._pipeline.decode(body, headers, self.now_ms())
+        if len(batch.samples):
+            loop = asyncio.get_running_loop()
+            done: asyncio.Future[None] = loop.create_future()
+            self._queue.put(_Waiting(batch, _answer_on(loop, done)))
+            await done
+        return batch
+
+    def history(self, since_ms: int, until_ms: int, nodes: Sequence[int]) -> Scores:
+        """Scores of these nodes with since ≤ time < until, by time; raises `StoreUnavailable`."""
+        reader = EmbeddedReader.open(self._path, self.catalogue)
+        try:
+            return Scores.joined(list(reader.read_scores(since_ms, until_ms, nodes)), len(self.catalogue.features))
+        finally:
+            reader.close()
+
+    def reload(self) -> str:
+        """Load the model's file again; the line to answer. Raises `ConfigurationError`, keeping the one before."""
+        detector = Detector.load(self._pipeline.states.detector.info.path, self.catalogue.feature_names)
+        self._order(lambda: self._pipeline.use(detector, self.now_ms()))
+        return f"model {detector.info.version} is in use"
+
+    def status(self) -> list[Component]:
+        """Every part that an operator may have to look after."""
+        pipeline = self._pipeline
+        info = pipeline.states.detector.info
+        model = Component("model", "ok", f"{info.detector} {info.version}")
+        if pipeline.model_fault:
+            model = Component("model", "degraded", pipeline.model_fault)
+        store = Component("store", "down", self._fault) if self._fault else Component("store", "ok", str(self._path))
+        return [store, model]
+
+    def _open_pipeline(self) -> Pipeline:
+        store = EmbeddedStore.open(self._path, self.catalogue, self.settings.journal_sync)
+        return Pipeline(self.settings, self.catalogue, store, self._detector, self.exposition)
+
+    def _order(self, run: Callable[[], None]) -> None:
+        """Have something done on the pipeline's thread, and wait for it."""
+        done = threading.Event()
+
+        def run_and_tell() -> None:
+            run()
+            done.set()
+
+        self._queue.put(_Order(run_and_tell))
+        done.wait()
+
+    def _run(self) -> None:
+        flushed_ms = 0
+        while not self._stopping.is_set():
+            now_ms = self.now_ms()
+            self._work(self._take(max(0, flushed_ms + FLUSH_MS - now_ms)))
+            now_ms = self.now_ms()
+            if not 0 <= now_ms - flushed_ms < FLUSH_MS:  # a clock that was set back must not stop the flushes
+                self._flush(now_ms)
+                flushed_ms = now_ms
+        self._work(self._take(0))
+        self._flush(self.now_ms())
+        self._pipeline.checkpoint(self.now_ms())
+
+    def _take(self, patience_ms: int) -> list[_Waiting | _Order]:
+        """Whatever has piled up; waits for the first."""
+        try:
+            items: list[_Waiting | _Order] = [self._queue.get(timeout=patience_ms / 1000)]
+        except queue.Empty:
+            return []
+        while not self._queue.empty():
+            items.append(self._queue.get_nowait())
+        return items
+
+    def _work(self, items: list[_Waiting | _Order]) -> None:
+        waiting = [item for item in items if isinstance(item, _Waiting)]
+        error: NodescoreError | None = None
+        try:
+            self._pipeline.commit([item.batch for item in waiting], self.now_ms())
+        except NodescoreError as fault:
+            error = fault
+        except Exception:
+            log.exception("a commit failed")
+            error = StoreUnavailable("the journal failed; see the log")
+        for one in waiting:
+            one.answer(error)
+        for item in items:
+            if isinstance(item, _Order):
+                item.run()
+
+    def _flush(self, now_ms: int) -> None:
+        try:
+            self._pipeline.flush(now_ms)
+            self._pipeline.keep_house(now_ms)
+            self._fault = ""
+        except StoreUnavailable as error:
+            if str(error) != self._fault:
+                log.warning("%s", error)
+            self._fault = str(error)
+
+
+def _answer_on(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> Callable[[NodescoreError | None], None]:
+    """Answers a future of `loop` from another thread."""
+
+    def settle(error: NodescoreError | None) -> None:
+        if done.cancelled():  # the sender has hung up
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def answer(error: NodescoreError | None) -> None:
+        loop.call_soon_threadsafe(settle, error)
+
+    return answer

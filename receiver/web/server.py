@@ -1,0 +1,73 @@
+"""The service behind uvicorn, until a signal ends it.
+
+`serve` checks everything that can be wrong before it listens, so that a wrong setting, catalogue or model ends it
+with one line (`ConfigurationError`) and nothing half started.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import uvicorn
+
+from receiver import catalogue as catalogues
+from receiver.detector import Detector
+from receiver.registry import shipped_model
+from receiver.service import Service
+from receiver.settings import Settings, SettingsError
+from receiver.web import write
+from receiver.web.app import create_app
+
+# Senders keep their connections open between scrapes, which may be minutes apart.
+KEEP_ALIVE_SECONDS = 300
+# Requests that are being answered when the signal comes.
+SHUTDOWN_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+def build(settings: Settings) -> Service:
+    """A service that has checked its settings, catalogue and model, and not started."""
+    catalogue = catalogues.load(settings.catalogue, settings.variables)
+    detector = Detector.load(settings.model or shipped_model(), catalogue.feature_names)
+    return Service(settings, catalogue, detector)
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    listener = listen(settings.listen)
+    service = build(settings)
+    service.start()
+    try:
+        log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+        run(service, listener)
+    finally:
+        service.stop()
+
+
+def run(service: Service, listener: socket.socket) -> None:
+    """Answer on a listening socket until a signal comes."""
+    app = create_app(service)
+    app.router.routes.append(write.route(service))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(address: str) -> socket.socket:
+    """A socket bound to HOST:PORT; IPv6 hosts in brackets."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=512, reuse_port=False)
+    except OSError as error:
+        raise SettingsError(f"setting listen: cannot listen on {address}: {error.strerror}") from error
