@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers clean
+.PHONY: help demo test lint format servers proto settings clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -13,6 +13,8 @@ help:
 	@echo "              REQUIRE_REAL=1: a missing server is a failure    ARGS='-k rows': pytest's arguments"
 	@echo "make lint     formatting, lint, types, direction of imports"
 	@echo "make format   put the formatting right"
+	@echo "make proto    compile proto/ into receiver/wire"
+	@echo "make settings put the table of settings into README.md"
 	@echo "make servers  only get the real servers of the tests"
 	@echo "make clean    delete the virtual environment and all caches in this folder"
 
@@ -34,6 +36,12 @@ format: $(VENV)/.dev
 
 servers: $(VENV)/.dev
 	$(BIN)/python -m tests.servers.obtain
+
+proto: $(VENV)/.dev
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=receiver/wire --pyi_out=receiver/wire proto/*.proto
+
+settings: $(VENV)/.dev
+	$(BIN)/python -m tests.frame.settings_table
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Tests about the project itself: what is committed, built and documented."""
