@@ -4,8 +4,8 @@ In: the environment, and what `tests.servers.obtain` has put into the cache fold
 or a `Missing` that says why. Fetches and starts nothing.
 
 A server comes from, first that has it:
-  1. the environment: NODESCORE_TEST_BIN, a folder with the programs under their upstream names, and
-     NODESCORE_TEST_TIMESCALE_DSN, a superuser of a TimescaleDB in which databases may be created and dropped;
+  1. the environment: TEST_BIN, a folder with the programs under their upstream names, and
+     TEST_TIMESCALE_DSN, a superuser of a TimescaleDB in which databases may be created and dropped;
   2. Debian packages, unpacked in the cache folder;
   3. container images: programs copied into the cache folder, TimescaleDB run in its container;
   4. for tools that any machine may have (stress-ng, nmap, ip, chromium): the PATH.
@@ -22,8 +22,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-BIN_VARIABLE = "NODESCORE_TEST_BIN"
-TIMESCALE_VARIABLE = "NODESCORE_TEST_TIMESCALE_DSN"
+# Without the prefix NODESCORE_, which is for settings: the service refuses one that it does not know.
+BIN_VARIABLE = "TEST_BIN"
+TIMESCALE_VARIABLE = "TEST_TIMESCALE_DSN"
 
 # Upstream's name of each program, and its name in Debian's packages.
 PROGRAMS = {
