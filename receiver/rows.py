@@ -300,6 +300,7 @@ class Assembler:
         finite, stale = np.isfinite(value), is_stale(value)
         present = arrived & finite
         missing = (expected & ~arrived) | (arrived & ~finite & ~stale)
+        value = np.where(present, value, 0.0)
         rate = self._rates(series, at_ms, value, present)
 
         self._last_ms[series[present]] = at_ms[present]
@@ -345,7 +346,7 @@ class Assembler:
         entries = Entries(
             row=index,
             term=self._table.term[series],
-            value=value,
+            value=np.where(finite, value, 0.0),
             present=arrived & finite,
             missing=(expected & ~arrived) | (arrived & ~finite & ~stale),
             rate=np.full(len(series), np.nan),

@@ -15,7 +15,8 @@ before its sample. Those were parsed in full when they were first met, so that e
 valid labels, and what follows them is exactly the sample. Everything else is parsed in full.
 
 Of an unwanted series this checks the framing of the request, its name, and, where it does not end in a sample,
-all the rest, histograms included. A timestamp in milliseconds takes six bytes from 1971 to 2109.
+all the rest, histograms included. A timestamp in milliseconds takes six bytes from 1971 to 2109; of several samples
+of an unwanted series those with others may go uncounted.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ _TIMESTAMP_FORM = np.uint64(int.from_bytes(bytes.fromhex("0010808080808000"), "l
 _ZERO_MASK = np.uint64(int.from_bytes(bytes.fromhex("ffff808080808080"), "little"))
 _ZERO_FORM = np.uint64(int.from_bytes(bytes.fromhex("0710808080808000"), "little"))
 _SAMPLE_HEAD = np.uint32(0x091012)
+_ZERO_SAMPLE_HEAD = np.uint32(0x100712)
 _THREE_BYTES = np.uint32(0xFFFFFF)
 
 _FILTER_BITS = 12
@@ -136,9 +138,10 @@ class _Shape:
         full &= (heads[self.end - 18] & _THREE_BYTES) == _SAMPLE_HEAD
         zero = (self.tail & _ZERO_MASK) == _ZERO_FORM
         zero &= octets[self.end - 9] == 0x12
-        # Two samples in one series: told by the head of the one before.
-        several = (heads[self.end - 36] & _THREE_BYTES) == _SAMPLE_HEAD
         self.sample_bytes = np.where(full, _SAMPLE_BYTES, _ZERO_SAMPLE_BYTES)
+        before = self.end - self.sample_bytes
+        several = (heads[before - _SAMPLE_BYTES] & _THREE_BYTES) == _SAMPLE_HEAD
+        several |= (heads[before - _ZERO_SAMPLE_BYTES] & _THREE_BYTES) == _ZERO_SAMPLE_HEAD
 
         first_label = octets[start + 1].astype(np.int64)
         name_bytes = octets[start + 13].astype(np.int64)

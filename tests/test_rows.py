@@ -1,0 +1,322 @@
+"""Rows from torn scrapes: what leaves, when, and with which values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver import catalogue
+from receiver.aggregate import Aggregator
+from receiver.columns import STALE_NAN_BITS, Samples
+from receiver.features import Features
+from receiver.rows import Assembler, Departure, Timing
+from receiver.series import SeriesTable
+
+CATALOGUE = catalogue.load()
+CPU, LOAD, DISK, AVAILABLE = (
+    CATALOGUE.feature_names.index(n) for n in ("cpu_sec_idle", "load1", "disk_read", "mem_av_per")
+)
+DEADLINE_MS, HORIZON_MS = 7000, 60_000
+STALE = float(np.array([STALE_NAN_BITS], np.uint64).view(np.float64)[0])
+T0 = 1_763_600_000_000
+
+IDLE_0 = {"__name__": "node_cpu_seconds_total", "mode": "idle", "cpu": "0"}
+IDLE_1 = {"__name__": "node_cpu_seconds_total", "mode": "idle", "cpu": "1"}
+LOAD_1 = {"__name__": "node_load1"}
+DISK_A = {"__name__": "node_disk_read_bytes_total", "device": "sda"}
+DISK_B = {"__name__": "node_disk_read_bytes_total", "device": "sdb"}
+
+Sample = tuple[dict[str, str], int, float]
+
+
+class Bench:
+    """An assembler fed by labels, with a journal number for each request."""
+
+    def __init__(self) -> None:
+        self.table = SeriesTable(CATALOGUE, 1000, 100)
+        self.assembler = Assembler(self.table, Aggregator(CATALOGUE), Timing(DEADLINE_MS, HORIZON_MS, 300_000))
+        self.seq = 0
+
+    def send(self, samples: Sequence[Sample], now_ms: int, instance: str = "a:9100") -> None:
+        self.seq += 1
+        ids = [self.table.resolve({"instance": instance, "job": "node", **labels}) for labels, _, _ in samples]
+        times, values = [time_ms for _, time_ms, _ in samples], [value for _, _, value in samples]
+        self.assembler.add(
+            Samples(np.array(ids, np.int32), np.array(times, np.int64), np.array(values, np.float64)), self.seq, now_ms
+        )
+
+    def warm(self, *labels: dict[str, str], value: float = 100.0) -> None:
+        """A first scrape at T0, which has left at its deadline."""
+        self.send([(one, T0, value) for one in labels], T0)
+        assert len(self.depart(T0 + DEADLINE_MS).rows) == 1
+
+    def depart(self, now_ms: int) -> Departure:
+        return self.assembler.depart(now_ms)
+
+
+def raw(departure: Departure, feature: int) -> list[float]:
+    return [float(value) for value in departure.rows.raw[:, feature]]
+
+
+def x(departure: Departure, feature: int) -> list[float]:
+    return [float(value) for value in Features(CATALOGUE).rows(departure.rows).x[:, feature]]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_the_first_row_of_a_target_waits_for_its_deadline(bench: Bench) -> None:
+    bench.send([(LOAD_1, T0, 1.0)], T0)
+    assert len(bench.depart(T0 + DEADLINE_MS - 1).rows) == 0
+    assert raw(bench.depart(T0 + DEADLINE_MS), LOAD) == [1.0]
+
+
+def test_a_later_row_leaves_as_soon_as_every_live_series_has_arrived(bench: Bench) -> None:
+    bench.warm(IDLE_0, IDLE_1)
+    bench.send([(IDLE_0, T0 + 10_000, 110.0)], T0 + 10_000)
+    assert len(bench.depart(T0 + 10_000).rows) == 0
+    bench.send([(IDLE_1, T0 + 10_000, 110.0)], T0 + 10_050)
+    departure = bench.depart(T0 + 10_050)
+    assert raw(departure, CPU) == [220.0]
+    assert departure.incomplete.tolist() == [False]
+
+
+def test_a_rate_is_made_per_series_and_divided_by_the_cpus(bench: Bench) -> None:
+    bench.warm(IDLE_0, IDLE_1)
+    bench.send([(IDLE_0, T0 + 10_000, 110.0), (IDLE_1, T0 + 10_000, 104.0)], T0 + 10_000)
+    assert x(bench.depart(T0 + 10_000), CPU) == pytest.approx([0.7])
+
+
+def test_the_rise_of_a_counter_that_was_reset_is_its_new_value(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 130.0), (DISK_B, T0 + 10_000, 20.0)], T0 + 10_000)
+    assert x(bench.depart(T0 + 10_000), DISK) == pytest.approx([3.0 + 2.0])
+
+
+def test_a_first_row_has_no_rate(bench: Bench) -> None:
+    bench.send([(DISK_A, T0, 1.0)], T0)
+    assert np.isnan(x(bench.depart(T0 + DEADLINE_MS), DISK)).all()
+
+
+def test_no_rate_is_made_across_a_gap_over_the_limit(bench: Bench) -> None:
+    bench.warm(DISK_A)
+    bench.send([(DISK_A, T0 + 300_001, 200.0)], T0 + 300_001)
+    departure = bench.depart(T0 + 300_001 + DEADLINE_MS)
+    assert raw(departure, DISK) == [200.0]
+    assert np.isnan(x(departure, DISK)).all()
+
+
+def test_a_feature_that_lacks_a_series_is_missing_and_never_a_partial_sum(bench: Bench) -> None:
+    bench.warm(IDLE_0, IDLE_1, LOAD_1)
+    bench.send([(IDLE_0, T0 + 10_000, 110.0), (LOAD_1, T0 + 10_000, 2.0)], T0 + 10_000)
+    departure = bench.depart(T0 + 10_000 + DEADLINE_MS)
+    assert np.isnan(raw(departure, CPU)).all()
+    assert raw(departure, LOAD) == [2.0]
+    assert departure.incomplete.tolist() == [True]
+
+
+def test_a_device_that_comes_later_counts_at_once_and_has_its_rate_a_row_later(bench: Bench) -> None:
+    bench.warm(DISK_A)
+    for step in (1, 2):
+        at = T0 + step * 10_000
+        bench.send([(DISK_B, at, 50.0 * step), (DISK_A, at, 100.0 + 10 * step)], at)
+        departure = bench.depart(at)
+        assert raw(departure, DISK) == [100.0 + 10 * step + 50.0 * step]
+        assert x(departure, DISK) == pytest.approx([math.nan if step == 1 else 1.0 + 5.0], nan_ok=True)
+
+
+def test_a_staleness_marker_counts_as_arrival_and_ends_its_series(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0), (DISK_B, T0 + 10_000, STALE)], T0 + 10_000)
+    departure = bench.depart(T0 + 10_000)
+    assert raw(departure, DISK) == [110.0]
+    assert x(departure, DISK) == pytest.approx([1.0])
+    bench.send([(DISK_A, T0 + 20_000, 120.0)], T0 + 20_000)
+    assert raw(bench.depart(T0 + 20_000), DISK) == [120.0]
+
+
+def test_a_series_unseen_for_five_scrapes_is_no_longer_waited_for(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    for step in range(1, 7):
+        bench.send([(DISK_A, T0 + step * 10_000, 100.0)], T0 + step * 10_000)
+        left = len(bench.depart(T0 + step * 10_000).rows)
+        if step < 6:
+            assert left == 0
+            bench.depart(T0 + step * 10_000 + DEADLINE_MS)
+    assert left == 1
+
+
+def test_a_failed_scrape_makes_no_row(bench: Bench) -> None:
+    bench.warm(DISK_A, LOAD_1)
+    bench.send([(DISK_A, T0 + 10_000, STALE), (LOAD_1, T0 + 10_000, STALE)], T0 + 10_000)
+    assert len(bench.depart(T0 + 10_000).rows) == 0
+    assert bench.assembler.open_rows == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_is_missing(bench: Bench, value: float) -> None:
+    bench.warm(DISK_A, LOAD_1)
+    bench.send([(DISK_A, T0 + 10_000, value), (LOAD_1, T0 + 10_000, 1.0)], T0 + 10_000)
+    departure = bench.depart(T0 + 10_000)
+    assert np.isnan(raw(departure, DISK)).all()
+    assert raw(departure, LOAD) == [1.0]
+
+
+def test_a_metric_that_does_not_exist_is_missing(bench: Bench) -> None:
+    bench.send([(LOAD_1, T0, 1.0)], T0)
+    departure = bench.depart(T0 + DEADLINE_MS)
+    assert np.isnan(raw(departure, AVAILABLE)).all()
+    assert departure.incomplete.tolist() == [False]
+
+
+def test_load_is_divided_by_the_number_of_cpus(bench: Bench) -> None:
+    bench.send([(LOAD_1, T0, 3.0), (IDLE_0, T0, 1.0), (IDLE_1, T0, 1.0)], T0)
+    assert x(bench.depart(T0 + DEADLINE_MS), LOAD) == [1.5]
+
+
+def test_a_quotient_of_two_metrics(bench: Bench) -> None:
+    available = {"__name__": "node_memory_MemAvailable_bytes"}
+    total = {"__name__": "node_memory_MemTotal_bytes"}
+    bench.send([(available, T0, 3.0), (total, T0, 4.0)], T0)
+    assert raw(bench.depart(T0 + DEADLINE_MS), AVAILABLE) == [75.0]
+
+
+def test_the_fallback_is_used_where_the_first_source_does_not_exist(bench: Bench) -> None:
+    column = CATALOGUE.feature_names.index("est_conn")
+    bench.send([({"__name__": "node_netstat_Tcp_CurrEstab"}, T0, 7.0)], T0)
+    assert raw(bench.depart(T0 + DEADLINE_MS), column) == [7.0]
+
+
+def test_a_connection_state_that_is_omitted_is_zero_where_the_others_have_been_seen(bench: Bench) -> None:
+    column = CATALOGUE.feature_names.index("est_conn")
+    listen = {"__name__": "node_tcp_connection_states", "state": "listen"}
+    bench.send([({"__name__": "node_netstat_Tcp_CurrEstab"}, T0, 7.0), (listen, T0, 3.0)], T0)
+    assert raw(bench.depart(T0 + DEADLINE_MS), column) == [0.0]
+
+
+def test_rows_of_a_target_leave_in_time_order_even_if_the_later_is_complete_first(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    bench.send([(DISK_A, T0 + 20_000, 120.0), (DISK_B, T0 + 20_000, 120.0)], T0 + 20_000 - DEADLINE_MS)
+    assert len(bench.depart(T0 + 16_999).rows) == 0
+    departure = bench.depart(T0 + 17_000)
+    assert departure.rows.time_ms.tolist() == [T0 + 10_000, T0 + 20_000]
+
+
+def test_samples_after_a_row_has_left_re_make_it(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    bench.depart(T0 + 10_000 + DEADLINE_MS)
+    bench.send([(DISK_B, T0 + 10_000, 120.0)], T0 + 20_000)
+    departure = bench.depart(T0 + 20_000)
+    assert len(departure.rows) == 0
+    assert departure.remade.raw[:, DISK].tolist() == [230.0]
+    assert len(bench.depart(T0 + 20_000).remade) == 0
+
+
+def test_samples_after_the_horizon_only_fill_what_a_stored_row_lacks(bench: Bench) -> None:
+    bench.warm(DISK_A, LOAD_1)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    late_ms = T0 + 10_000 + DEADLINE_MS + HORIZON_MS
+    bench.depart(T0 + 10_000 + DEADLINE_MS)
+    bench.depart(late_ms)
+    bench.send([(LOAD_1, T0 + 10_000, 2.0)], late_ms)
+    departure = bench.depart(late_ms + DEADLINE_MS)
+    assert (len(departure.rows), len(departure.remade)) == (0, 0)
+    assert departure.fills.raw[:, LOAD].tolist() == [2.0]
+    assert np.isnan(departure.fills.raw[:, DISK]).all()
+
+
+def test_a_late_piece_changes_no_rate_of_a_later_row(bench: Bench) -> None:
+    bench.warm(DISK_A)
+    bench.send([(DISK_A, T0 + 20_000, 300.0)], T0 + 20_000)
+    assert x(bench.depart(T0 + 20_000), DISK) == pytest.approx([10.0])
+    bench.send([(DISK_A, T0 + 10_000, 250.0)], T0 + 21_000)
+    bench.depart(T0 + 21_000 + DEADLINE_MS)
+    bench.send([(DISK_A, T0 + 30_000, 400.0)], T0 + 30_000)
+    assert x(bench.depart(T0 + 30_000), DISK) == pytest.approx([10.0])
+
+
+def test_of_two_values_for_one_moment_the_first_counts(bench: Bench) -> None:
+    bench.send([(LOAD_1, T0, 1.0), (LOAD_1, T0, 2.0)], T0)
+    bench.send([(LOAD_1, T0, 3.0)], T0)
+    assert raw(bench.depart(T0 + DEADLINE_MS), LOAD) == [1.0]
+
+
+def test_a_replay_of_a_row_that_has_left_changes_nothing(bench: Bench) -> None:
+    bench.warm(DISK_A)
+    bench.send([(DISK_A, T0, 100.0)], T0 + 8000)
+    departure = bench.depart(T0 + 8000)
+    assert (len(departure.rows), len(departure.remade), len(departure.fills)) == (0, 0, 0)
+
+
+def test_a_record_is_consumed_when_every_row_with_a_sample_of_it_has_left(bench: Bench) -> None:
+    bench.send([(LOAD_1, T0, 1.0)], T0)
+    bench.send([(LOAD_1, T0, 1.0)], T0 + 3000, instance="b:9100")
+    assert bench.assembler.consumed_seq(2) == 0
+    bench.depart(T0 + DEADLINE_MS)
+    assert bench.assembler.consumed_seq(2) == 1
+    bench.depart(T0 + 3000 + DEADLINE_MS)
+    assert bench.assembler.consumed_seq(2) == 2
+
+
+def test_memory_is_given_back_after_the_horizon(bench: Bench) -> None:
+    bench.warm(DISK_A, LOAD_1)
+    assert bench.assembler.held_samples == 2
+    bench.depart(T0 + DEADLINE_MS + HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
+def test_equal_instances_in_two_clusters_are_two_nodes(bench: Bench) -> None:
+    bench.send([({**LOAD_1, "cluster": "x"}, T0, 1.0), ({**LOAD_1, "cluster": "y"}, T0, 2.0)], T0)
+    departure = bench.depart(T0 + DEADLINE_MS)
+    assert sorted(raw(departure, LOAD)) == [1.0, 2.0]
+    assert {bench.table.nodes[node] for node in departure.rows.node} == {("x", "a:9100"), ("y", "a:9100")}
+
+
+SCRAPES = [
+    [
+        (labels, T0 + step * 10_000, 100.0 + 7 * step * place)
+        for place, labels in enumerate((IDLE_0, IDLE_1, LOAD_1, DISK_A, DISK_B))
+    ]
+    for step in range(4)
+]
+
+
+def rows_of(requests: Sequence[Sequence[Sample]]) -> list[tuple[int, list[float], list[float]]]:
+    bench = Bench()
+    features = Features(CATALOGUE)
+    found = []
+    for place, request in enumerate(requests):
+        bench.send(request, T0 + place)
+        departed = features.rows(bench.depart(T0 + place).rows)
+        found += list(zip(departed.time_ms.tolist(), departed.raw.tolist(), departed.x.tolist(), strict=True))
+    departed = features.rows(bench.depart(T0 + DEADLINE_MS + len(requests)).rows)
+    return found + list(zip(departed.time_ms.tolist(), departed.raw.tolist(), departed.x.tolist(), strict=True))
+
+
+@given(data=st.data())
+def test_any_split_and_interleaving_of_scrapes_gives_the_same_rows(data: st.DataObject) -> None:
+    whole = rows_of([[sample for scrape in SCRAPES for sample in scrape]])
+    # Senders keep the order of each series, and of nothing else.
+    queues = [[scrape[place] for scrape in SCRAPES] for place in range(5)]
+    requests: list[list[Sample]] = [[]]
+    while any(queues):
+        queue = data.draw(st.sampled_from([queue for queue in queues if queue]))
+        requests[-1].append(queue.pop(0))
+        if data.draw(st.booleans()):
+            requests.append([])
+    again = data.draw(st.lists(st.sampled_from(requests), max_size=3))
+    got = rows_of([*requests, *again])
+    assert len(got) == len(whole) == len(SCRAPES)
+    for mine, theirs in zip(got, whole, strict=True):
+        assert mine[0] == theirs[0]
+        np.testing.assert_array_equal(mine[1], theirs[1])
+        np.testing.assert_array_equal(mine[2], theirs[2])
