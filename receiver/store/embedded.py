@@ -16,12 +16,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 
 from receiver.catalogue import Catalogue
-from receiver.columns import Bool, Float32, NodeName, Rows, Scores
+from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.errors import ConfigurationError
 from receiver.store.journal import Journal
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
@@ -34,7 +34,7 @@ from receiver.store.schema import (
     migrate,
     tables_of,
 )
-from receiver.store.sqlite import connect, open_error, pragma, reading, transaction
+from receiver.store.sqlite import Sync, connect, open_error, pragma, reading, transaction
 
 # Rows that one `delete_before` takes at most, so that it never holds up an append for longer than some 50 ms.
 DELETE_ROWS = 5000
@@ -58,7 +58,7 @@ class EmbeddedStore(EmbeddedReader):
         self._names = self.nodes()
 
     @classmethod
-    def open(cls, path: Path, catalogue: Catalogue, sync: Literal["full", "normal"] = "full") -> EmbeddedStore:
+    def open(cls, path: Path, catalogue: Catalogue, sync: Sync = "full") -> EmbeddedStore:
         """Open, make or migrate the file at `path`."""
         connection = connect(path, sync, create=True)
         try:
@@ -237,7 +237,7 @@ def _row_columns(rows: Rows, first_change: int) -> Iterator[tuple[Any, ...]]:
 
 def _score_columns(scores: Scores, first_change: int, model: int) -> Iterator[tuple[Any, ...]]:
     contributions = _packed(scores.contribution)
-    none_computed: Bool = np.isnan(scores.contribution).all(axis=1)
+    none_computed = np.logical_and.reduce(np.isnan(scores.contribution), axis=1)
     return zip(
         range(first_change, first_change + len(scores)),
         scores.time_ms.tolist(),

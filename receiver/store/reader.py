@@ -18,11 +18,12 @@ from typing import Any, Self
 import numpy as np
 
 from receiver.catalogue import Catalogue
-from receiver.columns import Float32, Int32, NodeName, Rows, Scores
+from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.store import labelling
 from receiver.store.protocol import Label
 from receiver.store.schema import queries_of
-from receiver.store.sqlite import connect, open_error, reading, transaction
+from receiver.store.sqlite import Sync, connect, open_error, reading, transaction
+from receiver.store.vectors import Vectors
 
 # Rows of a block: 24 features of them are 1.6 MiB, and a query of them takes some 30 ms.
 READ_ROWS = 8192
@@ -33,15 +34,17 @@ class EmbeddedReader:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
         self.path = path
+        self.catalogue = catalogue
         self._connection = connection
-        self._features = catalogue.feature_names
         self._queries = queries_of(connection, catalogue)
-        self._layouts: dict[int, tuple[int, Int32]] = {}
+        self._vectors: Vectors[bytes] = Vectors(
+            catalogue.feature_names, self._features_of_model, _unpacked, lambda features: 4 * features
+        )
 
     @classmethod
-    def open(cls, path: Path, catalogue: Catalogue) -> Self:
-        """Open the file that a service has made at `path`."""
-        connection = connect(path, "full")
+    def open(cls, path: Path, catalogue: Catalogue, sync: Sync = "full") -> Self:
+        """Open the file that a service has made at `path`; `sync` concerns what is written here."""
+        connection = connect(path, sync)
         try:
             return cls(connection, path, catalogue)
         except sqlite3.Error as error:
@@ -64,7 +67,7 @@ class EmbeddedReader:
                 node=np.array(node, np.int32),
                 time_ms=np.array(time_ms, np.int64),
                 raw=np.array(raw, np.float64).T.copy(),
-                x=self._vectors(model, x),
+                x=self._vectors.align(model, x),
             )
 
     def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
@@ -72,14 +75,7 @@ class EmbeddedReader:
         if self._queries is None:
             return
         for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
-            time_ms, node, model, score, x, contribution = zip(*found, strict=True)
-            yield Scores(
-                node=np.array(node, np.int32),
-                time_ms=np.array(time_ms, np.int64),
-                score=np.array(score, np.float32),
-                x=self._vectors(model, x),
-                contribution=self._vectors(model, contribution),
-            )
+            yield self._score_block(found)
 
     def last_row_ms(self) -> dict[int, int]:
         """The time of each node's newest row, also where the row is no longer here."""
@@ -137,30 +133,20 @@ class EmbeddedReader:
                 return
             last = found[-1][:2]
 
-    def _vectors(self, models: Sequence[int | None], blobs: Sequence[bytes | None]) -> Float32:
-        """Blobs as rows of the catalogue's features; NaN where there is no blob, or its model had no such feature."""
-        vectors = np.full((len(blobs), len(self._features)), np.nan, np.float32)
-        rows_of: dict[int, list[int]] = {}
-        for row, (model, blob) in enumerate(zip(models, blobs, strict=True)):
-            if model is not None and blob is not None:
-                rows_of.setdefault(model, []).append(row)
-        for model, rows in rows_of.items():
-            width, order = self._layout(model)
-            whole = [row for row in rows if len(blobs[row] or b"") == 4 * width]  # another length is damage
-            packed = np.frombuffer(b"".join(blobs[row] or b"" for row in whole), "<f4").reshape(len(whole), width)
-            kept = order >= 0
-            vectors[np.array(whole, np.intp)[:, None], np.flatnonzero(kept)] = packed[:, order[kept]]
-        return vectors
+    def _score_block(self, found: Sequence[tuple[Any, ...]]) -> Scores:
+        """Scores of (time_ms, node, model, score, x, contribution)."""
+        time_ms, node, model, score, x, contribution = zip(*found, strict=True)
+        return Scores(
+            node=np.array(node, np.int32),
+            time_ms=np.array(time_ms, np.int64),
+            score=np.array(score, np.float32),
+            x=self._vectors.align(model, x),
+            contribution=self._vectors.align(model, contribution),
+        )
 
-    def _layout(self, model: int) -> tuple[int, Int32]:
-        """How many features this model's blobs have, and where in them each of the catalogue's stands (-1: nowhere)."""
-        if model not in self._layouts:
-            found = self._connection.execute("SELECT features FROM models WHERE id = ?", (model,)).fetchone()
-            names = json.loads(found[0]) if found else []
-            place = {name: i for i, name in enumerate(names)}
-            order = np.array([place.get(name, -1) for name in self._features], np.int32)
-            self._layouts[model] = len(names), order
-        return self._layouts[model]
+    def _features_of_model(self, model: int) -> list[str]:
+        found = self._connection.execute("SELECT features FROM models WHERE id = ?", (model,)).fetchone()
+        return list(json.loads(found[0])) if found else []
 
     def _with_score(self, label: Label) -> Label:
         if label.score is not None or self._queries is None:
@@ -170,3 +156,7 @@ class EmbeddedReader:
                 self._queries.highest_score, (label.start_ms, label.end_ms, *label.name)
             ).fetchone()
         return label if highest is None else labelling.with_score(label, *highest)
+
+
+def _unpacked(blobs: list[bytes], features: int) -> Float32:
+    return np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), features)

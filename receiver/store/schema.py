@@ -61,6 +61,9 @@ MIGRATIONS = (
 CONSUMED = "consumed_seq"
 LAST_SAMPLE_CHANGE = "last_sample_change"
 LAST_SCORE_CHANGE = "last_score_change"
+FORWARDED_SAMPLE_CHANGE = "forwarded_sample_change"
+FORWARDED_SCORE_CHANGE = "forwarded_score_change"
+FORWARDED_LABEL = "forwarded_label"
 SET_PROGRESS = (
     "INSERT INTO progress (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
@@ -77,8 +80,10 @@ class Tables:
     upsert_fill: str  # [change, time_ms, node, feature…] a value is taken where none is stored
     insert_score: str  # [change, time_ms, node, model, score, x, contribution] a stored score stays
     newest_changes: str  # [] the highest numbers in use, of samples and of scores
-    delete_samples: str  # [before_ms, limit]
+    delete_samples: str  # [before_ms, limit] the oldest
     delete_scores: str  # [before_ms, limit]
+    delete_sample: str  # [change]
+    delete_score: str  # [change]
 
 
 def tables_of(catalogue: Catalogue) -> Tables:
@@ -116,6 +121,8 @@ def tables_of(catalogue: Catalogue) -> Tables:
         newest_changes=f"SELECT (SELECT MAX(change) FROM {samples}), (SELECT MAX(change) FROM {scores})",
         delete_samples=delete(samples),
         delete_scores=delete(scores),
+        delete_sample=f"DELETE FROM {samples} WHERE change = ?",
+        delete_score=f"DELETE FROM {scores} WHERE change = ?",
     )
 
 
@@ -126,6 +133,10 @@ class Queries:
     rows: str  # time_ms, node, model, x, feature…
     scores: str  # time_ms, node, model, score, x, contribution
     highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
+    pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
+    pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
+    old_samples: str  # [before_ms, watermark, limit] change: what has been passed on and is older
+    old_scores: str  # [before_ms, watermark, limit] change
 
 
 def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries | None:
@@ -134,6 +145,10 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
     present = columns_of(connection, f"{catalogue.name}_samples")
     if not present:
         return None
+
+    def old(table: str) -> str:
+        return f"SELECT change FROM {table} WHERE time_ms < ? AND change <= ? ORDER BY time_ms LIMIT ?"
+
     columns = ", ".join(f"s.{quoted(name)}" if name in present else "NULL" for name in catalogue.feature_names)
     return Queries(
         rows=(
@@ -146,6 +161,16 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
             "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
             "WHERE s.time_ms BETWEEN ? AND ? AND n.cluster = ? AND n.name = ? ORDER BY s.score DESC LIMIT 1"
         ),
+        pending_samples=(
+            f"SELECT s.change, s.late, s.time_ms, s.node, {columns} FROM {tables.samples} s "
+            "WHERE s.change > ? ORDER BY s.change LIMIT ?"
+        ),
+        pending_scores=(
+            f"SELECT s.change, s.time_ms, s.node, s.model, s.score, s.x, s.contribution FROM {tables.scores} s "
+            "WHERE s.change > ? ORDER BY s.change LIMIT ?"
+        ),
+        old_samples=old(tables.samples),
+        old_scores=old(tables.scores),
     )
 
 

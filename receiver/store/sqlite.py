@@ -16,7 +16,7 @@ from typing import Literal
 
 from receiver.errors import ConfigurationError, StoreUnavailable
 
-Sync = Literal["full", "normal", "off"]
+Sync = Literal["full", "normal"]
 
 # Written into the file's header, so that any other SQLite file is told apart from ours: "NScr".
 APPLICATION_ID = 0x4E536372

@@ -51,27 +51,6 @@ MIGRATIONS = (
 CREATE_VERSION = "CREATE TABLE IF NOT EXISTS nodescore_schema (version integer NOT NULL)"
 
 
-@dataclass(frozen=True, slots=True)
-class Statements:
-    """The statements of one catalogue; in brackets their parameters."""
-
-    samples: str  # quoted names of the tables
-    scores: str
-    view: str
-    create: tuple[str, ...]
-    create_view: str
-    staging: tuple[str, ...]
-    copy_samples: str
-    copy_scores: str
-    merge_rows: str  # [part] a value wins over the stored one
-    merge_fills: str  # [part] a value is taken where none is stored
-    merge_scores: str  # [] a stored score stays
-    read_rows: str  # time in ms, node, model, x, feature…; the table of rows is named s
-    read_scores: str  # time in ms, node, model, score, x, contribution
-    highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
-    policies: tuple[str, ...]  # compression, where the licence has it
-
-
 def at(parameter: str = "%s") -> str:
     """A timestamptz from Unix milliseconds, exactly."""
     return f"(timestamptz 'epoch' + {parameter} * interval '1 millisecond')"
@@ -80,6 +59,62 @@ def at(parameter: str = "%s") -> str:
 def milliseconds(column: str) -> str:
     """Unix milliseconds from a timestamptz, exactly."""
     return f"(extract(epoch FROM {column}) * 1000)::bigint"
+
+
+_WANTED_NODES = "unnest(%s::text[], %s::text[]) WITH ORDINALITY AS w (cluster, name, place)"
+# [clusters, names]. ON CONFLICT alone would use up an id for each node that is known already.
+ADD_NODES = (
+    f"INSERT INTO nodes (cluster, name) SELECT cluster, name FROM {_WANTED_NODES} "
+    "WHERE NOT EXISTS (SELECT FROM nodes n WHERE n.cluster = w.cluster AND n.name = w.name) "
+    "ORDER BY place ON CONFLICT DO NOTHING"
+)
+FIND_NODES = f"SELECT n.id FROM {_WANTED_NODES} JOIN nodes n USING (cluster, name) ORDER BY w.place"
+
+# [digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, score, model]
+ADD_LABEL = (
+    "INSERT INTO labels (digest, cluster, node, start_time, end_time, attack, verdict, details, author, created, "
+    f"score, model) VALUES (%s, %s, %s, {at()}, {at()}, %s, %s, %s, %s, {at()}, %s, %s) "
+    "ON CONFLICT (digest) DO NOTHING"
+)
+# [since_ms, until_ms]
+READ_LABELS = (
+    f"SELECT cluster, node, {milliseconds('start_time')}, {milliseconds('end_time')}, attack, verdict, details, "
+    f"author, {milliseconds('created')}, id, score, model FROM labels "
+    f"WHERE end_time >= {at()} AND start_time < {at()} ORDER BY start_time, id"
+)
+
+# Behind a selection of rows named s: the next block by (time, node). The first condition is for the planner, which
+# does not know that a comparison of pairs leaves out chunks.
+READ_BLOCK = (
+    f"WHERE s.time >= {at('%(last_ms)s')} AND (s.time, s.node) > ({at('%(last_ms)s')}, %(last_node)s) "
+    f"AND s.time < {at('%(until_ms)s')} AND (%(nodes)s::integer[] IS NULL OR s.node = ANY(%(nodes)s::integer[])) "
+    "ORDER BY s.time, s.node LIMIT %(limit)s"
+)
+
+DROP_CHUNKS = f"SELECT drop_chunks(%s, older_than => {at()})"  # [table, time_ms]
+REMOVE_RETENTION = "SELECT remove_retention_policy(%s, if_exists => true)"  # [table]
+ADD_RETENTION = "SELECT add_retention_policy(%s, drop_after => make_interval(secs => %s))"  # [table, seconds]
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements of one catalogue; in brackets their parameters."""
+
+    samples: str  # quoted names of the tables
+    scores: str
+    view: str
+    create: str
+    create_view: str
+    staging: str
+    copy_samples: str
+    copy_scores: str
+    merge_rows: str  # [part] a value wins over the stored one
+    merge_fills: str  # [part] a value is taken where none is stored
+    merge_scores: str  # [] a stored score stays
+    read_rows: str  # time in ms, node, model, x, feature…; bounded by READ_BLOCK
+    read_scores: str  # time in ms, node, model, score, x, contribution; bounded by READ_BLOCK
+    highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
+    compress: str  # where the licence has it
 
 
 def statements_of(catalogue: Catalogue) -> Statements:
@@ -98,7 +133,7 @@ def statements_of(catalogue: Catalogue) -> Statements:
         changed = f"({', '.join(merged.values())}) IS DISTINCT FROM ({', '.join(f't.{name}' for name in names)})"
         return (
             f"INSERT INTO {samples} AS t (node, time, {columns}) SELECT node, time, {present} FROM {samples_in} "
-            "WHERE part = %s ORDER BY node, time ON CONFLICT (node, time) DO UPDATE SET "
+            "WHERE part = %s ORDER BY time, node ON CONFLICT (time, node) DO UPDATE SET "
             f"{', '.join(f'{name} = {value}' for name, value in merged.items())} WHERE {changed}"
         )
 
@@ -106,18 +141,28 @@ def statements_of(catalogue: Catalogue) -> Statements:
         samples=samples,
         scores=scores,
         view=view,
-        create=(
-            f"CREATE TABLE IF NOT EXISTS {samples} (time timestamptz NOT NULL, node integer NOT NULL, "
-            "PRIMARY KEY (node, time))",
-            *(f"ALTER TABLE {samples} ADD COLUMN IF NOT EXISTS {name} double precision" for name in names),
-            f"CREATE TABLE IF NOT EXISTS {scores} (time timestamptz NOT NULL, node integer NOT NULL, "
-            "model integer NOT NULL, score real, x real[] NOT NULL, contribution real[], PRIMARY KEY (node, time))",
-            *(
-                f"SELECT create_hypertable('{table}', 'time', chunk_time_interval => interval '{CHUNK_INTERVAL}', "
-                "if_not_exists => true)"
-                for table in (samples, scores)
-            ),
-        ),
+        create=f"""
+            CREATE TABLE IF NOT EXISTS {samples} (
+                time timestamptz NOT NULL, node integer NOT NULL,
+                PRIMARY KEY (time, node)
+            );
+            CREATE TABLE IF NOT EXISTS {scores} (
+                time timestamptz NOT NULL, node integer NOT NULL, model integer NOT NULL,
+                score real, x real[] NOT NULL, contribution real[],
+                PRIMARY KEY (time, node)
+            );
+            SELECT create_hypertable(
+                '{samples}', 'time', chunk_time_interval => interval '{CHUNK_INTERVAL}',
+                create_default_indexes => false, if_not_exists => true
+            );
+            SELECT create_hypertable(
+                '{scores}', 'time', chunk_time_interval => interval '{CHUNK_INTERVAL}',
+                create_default_indexes => false, if_not_exists => true
+            );
+            CREATE INDEX IF NOT EXISTS "{catalogue.name}_samples_node_time" ON {samples} (node, time);
+            CREATE INDEX IF NOT EXISTS "{catalogue.name}_scores_node_time" ON {scores} (node, time);
+            ALTER TABLE {samples} {", ".join(f"ADD COLUMN IF NOT EXISTS {name} double precision" for name in names)};
+        """,
         create_view=(
             f"CREATE VIEW {view} AS SELECT s.time, n.cluster, n.name AS node, "
             f"{', '.join(f's.{name}' for name in names)}, COALESCE((SELECT l.attack FROM labels l "
@@ -125,12 +170,15 @@ def statements_of(catalogue: Catalogue) -> Statements:
             f"ORDER BY l.created DESC, l.id DESC LIMIT 1), false)::integer AS attack "
             f"FROM {samples} s JOIN nodes n ON n.id = s.node"
         ),
-        staging=(
-            f"CREATE TEMP TABLE IF NOT EXISTS {samples_in} (part integer, node integer, time timestamptz, "
-            f"{', '.join(f'{name} double precision' for name in names)}) ON COMMIT DELETE ROWS",
-            f"CREATE TEMP TABLE IF NOT EXISTS {scores_in} (node integer, time timestamptz, model integer, "
-            "score real, x real[], contribution real[]) ON COMMIT DELETE ROWS",
-        ),
+        staging=f"""
+            CREATE TEMP TABLE IF NOT EXISTS {samples_in} (
+                part integer, node integer, time timestamptz,
+                {", ".join(f"{name} double precision" for name in names)}
+            ) ON COMMIT DELETE ROWS;
+            CREATE TEMP TABLE IF NOT EXISTS {scores_in} (
+                node integer, time timestamptz, model integer, score real, x real[], contribution real[]
+            ) ON COMMIT DELETE ROWS;
+        """,
         copy_samples=f"COPY {samples_in} FROM STDIN (FORMAT binary)",
         copy_scores=f"COPY {scores_in} FROM STDIN (FORMAT binary)",
         merge_rows=merge("EXCLUDED", "t"),
@@ -138,30 +186,31 @@ def statements_of(catalogue: Catalogue) -> Statements:
         merge_scores=(
             f"INSERT INTO {scores} (node, time, model, score, x, contribution) "
             f"SELECT node, time, model, NULLIF(score, 'NaN'), x, NULLIF(contribution, {nothing}) "
-            f"FROM {scores_in} ORDER BY node, time ON CONFLICT (node, time) DO NOTHING"
+            f"FROM {scores_in} ORDER BY time, node ON CONFLICT (time, node) DO NOTHING"
         ),
         read_rows=(
             f"SELECT {milliseconds('s.time')}, s.node, c.model, c.x, "
             f"{', '.join(f's.{name}' for name in names)} "
-            f"FROM {samples} s LEFT JOIN {scores} c ON c.time = s.time AND c.node = s.node"
+            f"FROM {samples} s LEFT JOIN {scores} c ON c.time = s.time AND c.node = s.node "
+            # Known from the rows' own bound, but not to the planner, which would join from the first score on.
+            f"AND c.time >= {at('%(last_ms)s')}"
         ),
-        read_scores=(
-            f"SELECT {milliseconds('s.time')}, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s"
-        ),
+        read_scores=(f"SELECT {milliseconds('s.time')}, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s"),
         highest_score=(
             f"SELECT s.score, m.version FROM {scores} s "
             "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
             f"WHERE s.time BETWEEN {at()} AND {at()} AND n.cluster = %s AND n.name = %s "
             "ORDER BY s.score DESC NULLS LAST LIMIT 1"
         ),
-        policies=tuple(
-            statement
+        compress="".join(
+            f"""
+            ALTER TABLE {table} SET (
+                timescaledb.compress, timescaledb.compress_segmentby = 'node', timescaledb.compress_orderby = 'time'
+            );
+            SELECT add_compression_policy(
+                '{table}', compress_after => interval '{COMPRESS_AFTER}', if_not_exists => true
+            );
+            """
             for table in (samples, scores)
-            for statement in (
-                f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = 'node', "
-                "timescaledb.compress_orderby = 'time')",
-                f"SELECT add_compression_policy('{table}', compress_after => interval '{COMPRESS_AFTER}', "
-                "if_not_exists => true)",
-            )
         ),
     )

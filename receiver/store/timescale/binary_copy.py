@@ -13,6 +13,7 @@ with their lengths.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +25,21 @@ _TRAILER = b"\xff\xff"
 _EPOCH_MS = 946_684_800_000  # 2000-01-01 in Unix milliseconds
 _FLOAT4_OID = 700
 
-# Field types: name in numpy → bytes.
+_Field = tuple[str, NDArray[Any]]  # its type in numpy's words, and its column
 _LENGTH = {">i2": 2, ">i4": 4, ">i8": 8, ">f4": 4, ">f8": 8}
 
 
 def render_samples(part: Int32, node: Int32, time_ms: Int64, raw: Float64) -> bytes:
     """(part int, node int, time timestamptz, one double a feature)."""
-    fields = [(">i4", part), (">i4", node), (">i8", _timestamps(time_ms))]
-    return _render(fields + [(">f8", raw[:, feature]) for feature in range(raw.shape[1])], [])
+    fields: list[_Field] = [(">i4", part), (">i4", node), (">i8", _timestamps(time_ms))]
+    return _render([*fields, *((">f8", raw[:, feature]) for feature in range(raw.shape[1]))], [])
 
 
 def render_scores(
     node: Int32, time_ms: Int64, model: Int32, score: Float32, x: Float32, contribution: Float32
 ) -> bytes:
     """(node int, time timestamptz, model int, score real, x real[], contribution real[])."""
-    fields = [(">i4", node), (">i8", _timestamps(time_ms)), (">i4", model), (">f4", score)]
+    fields: list[_Field] = [(">i4", node), (">i8", _timestamps(time_ms)), (">i4", model), (">f4", score)]
     return _render(fields, [x, contribution])
 
 
@@ -46,7 +47,7 @@ def _timestamps(time_ms: Int64) -> Int64:
     return (time_ms - _EPOCH_MS) * 1000
 
 
-def _render(fields: Sequence[tuple[str, NDArray[np.generic]]], vectors: Sequence[Float32]) -> bytes:
+def _render(fields: Sequence[_Field], vectors: Sequence[Float32]) -> bytes:
     layout: list[tuple[str, str]] = [("fields", ">i2")]
     for i, (kind, _) in enumerate(fields):
         layout += [(f"length{i}", ">i4"), (f"value{i}", kind)]

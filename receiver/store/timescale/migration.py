@@ -1,0 +1,120 @@
+"""Brings a database to this version: extension, tables, columns of the catalogue, view, policies of the licence.
+
+In: an open psycopg connection in autocommit mode. One transaction under an advisory lock, so that replicas that
+start together do it one after the other. Raises `ConfigurationError` where the operator has to change something.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from receiver.catalogue import Catalogue
+from receiver.errors import ConfigurationError
+from receiver.store.timescale.schema import (
+    ADD_RETENTION,
+    ADVISORY_LOCK,
+    CREATE_VERSION,
+    MIGRATIONS,
+    REMOVE_RETENTION,
+    Statements,
+    statements_of,
+)
+
+log = logging.getLogger(__name__)
+
+
+def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention_days: float | None) -> None:
+    """Make or complete everything that this version and this catalogue need."""
+    statements = statements_of(catalogue)
+    try:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+            _check_encoding(connection)
+            _ensure_extension(connection)
+            _ensure_tables(connection, statements)
+            _ensure_view(connection, catalogue, statements)
+    except errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"TimescaleDB: {_first_line(error)}; the user needs the right to make tables in this database"
+        ) from None
+    if licence(connection) == "timescale":
+        _ensure_policies(connection, statements, retention_days)
+
+
+def licence(connection: psycopg.Connection[Any]) -> str:
+    """`apache`, or `timescale` where compression and policies are to be had."""
+    found = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
+    return str(found[0]) if found and found[0] else "apache"
+
+
+def _check_encoding(connection: psycopg.Connection[Any]) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"TimescaleDB: the database's encoding is {encoding}, which cannot hold every name; make it with UTF8"
+        )
+
+
+def _ensure_extension(connection: psycopg.Connection[Any]) -> None:
+    if connection.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is not None:
+        return
+    available = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
+    if available is None:
+        raise ConfigurationError("store: this PostgreSQL server has no TimescaleDB; install its extension timescaledb")
+    try:
+        connection.execute("CREATE EXTENSION timescaledb")
+    except psycopg.Error as error:
+        raise ConfigurationError(
+            f"TimescaleDB: {_first_line(error)}; let a superuser run CREATE EXTENSION timescaledb in this database"
+        ) from None
+
+
+def _ensure_tables(connection: psycopg.Connection[Any], statements: Statements) -> None:
+    connection.execute(CREATE_VERSION)
+    found = connection.execute("SELECT max(version) FROM nodescore_schema").fetchone()
+    version = int(found[0]) if found and found[0] is not None else 0
+    if version > len(MIGRATIONS):
+        raise ConfigurationError(
+            f"TimescaleDB: the tables were made by a newer nodescore (format {version}, this one knows "
+            f"{len(MIGRATIONS)}); install that version"
+        )
+    for script in MIGRATIONS[version:]:
+        connection.execute(script)
+    if version < len(MIGRATIONS):
+        connection.execute("INSERT INTO nodescore_schema (version) VALUES (%s)", (len(MIGRATIONS),))
+    connection.execute(statements.create)
+
+
+def _ensure_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> None:
+    """Make the view anew where its columns are others: Postgres cannot insert a column into a view."""
+    wanted = ["time", "cluster", "node", *catalogue.feature_names, "attack"]
+    found = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum",
+        (statements.view,),
+    ).fetchall()
+    if [name for (name,) in found] != wanted:
+        connection.execute(f"DROP VIEW IF EXISTS {statements.view}")
+        connection.execute(statements.create_view)
+
+
+def _ensure_policies(connection: psycopg.Connection[Any], statements: Statements, retention_days: float | None) -> None:
+    try:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+            connection.execute(statements.compress)
+            if retention_days is not None:
+                for table in (statements.samples, statements.scores):
+                    # Adding alone would leave an older policy of another length as it is.
+                    connection.execute(REMOVE_RETENTION, (table,))
+                    connection.execute(ADD_RETENTION, (table, retention_days * 24 * 3600))
+    except psycopg.Error as error:
+        # Rows are stored all the same, only larger; a server that forbids policies is no reason to stop.
+        log.warning("TimescaleDB: no compression or retention policy: %s", _first_line(error))
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,273 @@
+"""One connection to a TimescaleDB, as a `RowStore`.
+
+`TimescaleStore.connect` raises `ConfigurationError` for what an operator has to change (no DSN, no extension, no
+right to make tables), and `StoreUnavailable` where the server does not answer; so do all methods. After that the
+connection may be broken: close the store and connect again. No error text contains the password.
+
+A block of rows is one binary COPY into a staging table and one upsert in key order, so that two replicas that write
+the same rows wait for each other instead of locking each other out. Node ids are the database's own: `write` takes
+the ids that `add_nodes` has named, and reads give those of `nodes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from receiver.catalogue import Catalogue
+from receiver.columns import Int32, NodeName, Rows, Scores
+from receiver.errors import ConfigurationError, StoreUnavailable
+from receiver.store import labelling
+from receiver.store.protocol import Finished, Label
+from receiver.store.timescale.binary_copy import render_samples, render_scores
+from receiver.store.timescale.migration import migrate
+from receiver.store.timescale.schema import (
+    ADD_LABEL,
+    ADD_NODES,
+    DROP_CHUNKS,
+    FIND_NODES,
+    READ_BLOCK,
+    READ_LABELS,
+    statements_of,
+)
+from receiver.store.vectors import Vectors
+
+# Rows of a block that is read: 24 features of them are 1.6 MiB.
+READ_ROWS = 8192
+# What a DSN may override. A server that is gone without a word must not hold the outbox for the kernel's two hours.
+CONNECTION_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "application_name": "nodescore",
+}
+# Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
+STATEMENT_TIMEOUT = "60s"
+
+
+class TimescaleStore:
+    """One connection to one database; used by one thread at a time."""
+
+    def __init__(self, connection: psycopg.Connection[Any], catalogue: Catalogue, secrets: Sequence[str]) -> None:
+        self._connection = connection
+        self._secrets = secrets
+        self._statements = statements_of(catalogue)
+        self._features = list(catalogue.feature_names)
+        self._ids: dict[int, int] = {}  # the writer's node ids → the database's
+        self._vectors: Vectors[list[float]] = Vectors(
+            self._features, self._features_of_model, lambda cells, _: np.array(cells, np.float32), lambda n: n
+        )
+
+    @classmethod
+    def connect(cls, dsn: str, catalogue: Catalogue, retention_days: float | None = None) -> Self:
+        """Connect and bring the tables to this version.
+
+        With `retention_days`, the server deletes what is older by itself, where its licence has that; where not,
+        and in any case, `delete_before` does.
+        """
+        try:
+            options = CONNECTION_DEFAULTS | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
+        except psycopg.ProgrammingError:
+            # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
+            raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
+        secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
+        with _translated(secrets):
+            # Not prepared, so that a pooler that changes servers between transactions can stand in between.
+            connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
+        try:
+            with _translated(secrets):
+                connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+                migrate(connection, catalogue, retention_days)
+            return cls(connection, catalogue, secrets)
+        except BaseException:
+            connection.close()
+            raise
+
+    def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
+        """Name the node ids that later writes use."""
+        # By name, so that two services that name the same nodes do not wait for each other in a circle.
+        named = sorted((NodeName(_storable(name.cluster), _storable(name.node)), id_) for id_, name in nodes.items())
+        clusters, names = [name.cluster for name, _ in named], [name.node for name, _ in named]
+        with self._transaction() as cursor:
+            cursor.execute(ADD_NODES, (clusters, names))
+            cursor.execute(FIND_NODES, (clusters, names))
+            ids = [id_ for (id_,) in cursor.fetchall()]
+        self._ids.update(zip((id_ for _, id_ in named), ids, strict=True))
+
+    def nodes(self) -> dict[int, NodeName]:
+        """The names of all node ids that reads give."""
+        found = self._fetch("SELECT id, cluster, name FROM nodes ORDER BY id", ())
+        return {id_: NodeName(cluster, name) for id_, cluster, name in found}
+
+    def write(self, finished: Finished) -> None:
+        """Write rows, fills and scores in one transaction; `consumed_seq` concerns the journal alone."""
+        rows, fills, scores = finished.rows, finished.fills, finished.scores
+        with self._transaction() as cursor:
+            cursor.execute(self._statements.staging)
+            merges = ((self._statements.merge_rows, rows), (self._statements.merge_fills, fills))
+            # One upsert cannot touch a row twice: what repeats a row of the block goes into a part of its own.
+            first_part = 0
+            for merge, block in merges:
+                if not len(block):
+                    continue
+                part = _repetition(block) + np.int32(first_part)
+                self._copy(
+                    cursor,
+                    self._statements.copy_samples,
+                    render_samples(part, self._database_ids(block.node), block.time_ms, block.raw),
+                )
+                parts = int(part.max()) + 1
+                for number in range(first_part, parts):
+                    cursor.execute(merge, (number,))
+                first_part = parts
+            if len(scores):
+                model = np.full(len(scores), self._model(cursor, finished.model_version), np.int32)
+                node = self._database_ids(scores.node)
+                self._copy(
+                    cursor,
+                    self._statements.copy_scores,
+                    render_scores(node, scores.time_ms, model, scores.score, scores.x, scores.contribution),
+                )
+                cursor.execute(self._statements.merge_scores)
+
+    def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
+        """Rows with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
+        for found in self._blocks(self._statements.read_rows, since_ms, until_ms, nodes):
+            time_ms, node, model, x, *raw = zip(*found, strict=True)
+            yield Rows(
+                node=np.array(node, np.int32),
+                time_ms=np.array(time_ms, np.int64),
+                raw=np.array(raw, np.float64).T.copy(),
+                x=self._vectors.align(model, x),
+            )
+
+    def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
+        """Scores with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
+        for found in self._blocks(self._statements.read_scores, since_ms, until_ms, nodes):
+            time_ms, node, model, score, x, contribution = zip(*found, strict=True)
+            yield Scores(
+                node=np.array(node, np.int32),
+                time_ms=np.array(time_ms, np.int64),
+                score=np.array(score, np.float32),
+                x=self._vectors.align(model, x),
+                contribution=self._vectors.align(model, contribution),
+            )
+
+    def add_label(self, label: Label) -> int:
+        """Keep a label; the id that it got."""
+        labelling.check(label)
+        with self._transaction() as cursor:
+            if label.score is None:
+                cursor.execute(self._statements.highest_score, (label.start_ms, label.end_ms, *label.name))
+                highest = cursor.fetchone()
+                label = label if highest is None else labelling.with_score(label, *highest)
+            cursor.execute(ADD_LABEL, labelling.columns(label))
+            cursor.execute("SELECT id FROM labels WHERE digest = %s", (labelling.digest(label),))
+            return int(cursor.fetchall()[0][0])
+
+    def labels(self, since_ms: int, until_ms: int) -> list[Label]:
+        """Labels that touch since ≤ t < until, by start."""
+        found = self._fetch(READ_LABELS, (since_ms, until_ms))
+        return [labelling.from_columns(row) for row in found]
+
+    def delete_before(self, time_ms: int) -> int:
+        """Drop the chunks of rows and scores that are older as a whole; how many went."""
+        gone = 0
+        with self._transaction() as cursor:
+            for table in (self._statements.samples, self._statements.scores):
+                cursor.execute(DROP_CHUNKS, (table, time_ms))
+                gone += cursor.rowcount
+        return gone
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._connection.close()
+
+    def _copy(self, cursor: psycopg.Cursor[Any], statement: str, rendered: bytes) -> None:
+        with cursor.copy(statement) as copy:
+            copy.write(rendered)
+
+    def _database_ids(self, node: Int32) -> Int32:
+        ids, inverse = np.unique(node, return_inverse=True)
+        unnamed = [id_ for id_ in ids.tolist() if id_ not in self._ids]
+        if unnamed:
+            raise ValueError(f"rows of nodes that add_nodes has not named: {unnamed}")
+        return np.array([self._ids[id_] for id_ in ids.tolist()], np.int32)[inverse]
+
+    def _model(self, cursor: psycopg.Cursor[Any], version: str) -> int:
+        key = (_storable(version), self._features)
+        find = "SELECT id FROM models WHERE version = %s AND features = %s"
+        found = cursor.execute(find, key).fetchone()
+        if found is None:
+            cursor.execute("INSERT INTO models (version, features) VALUES (%s, %s) ON CONFLICT DO NOTHING", key)
+            found = cursor.execute(find, key).fetchall()[0]
+        return int(found[0])
+
+    def _features_of_model(self, model: int) -> list[str]:
+        return [
+            name for (names,) in self._fetch("SELECT features FROM models WHERE id = %s", (model,)) for name in names
+        ]
+
+    def _blocks(
+        self, selection: str, since_ms: int, until_ms: int, nodes: Sequence[int] | None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        bounds = {
+            "last_ms": since_ms,
+            "last_node": -1,
+            "until_ms": until_ms,
+            "nodes": None if nodes is None else [int(node) for node in nodes],
+            "limit": READ_ROWS,
+        }
+        while True:
+            found = self._fetch(f"{selection} {READ_BLOCK}", bounds)
+            if found:
+                yield found
+            if len(found) < READ_ROWS:
+                return
+            bounds["last_ms"], bounds["last_node"] = found[-1][:2]
+
+    def _fetch(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        with _translated(self._secrets), self._connection.cursor(binary=True) as cursor:
+            return cursor.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
+        with _translated(self._secrets), self._connection.transaction(), self._connection.cursor() as cursor:
+            yield cursor
+
+
+@contextmanager
+def _translated(secrets: Sequence[str]) -> Iterator[None]:
+    """Turns what psycopg raises into `StoreUnavailable`, with one line of text and without secrets."""
+    try:
+        yield
+    except psycopg.Error as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        # Not `from error`: its text would be logged with the traceback.
+        raise StoreUnavailable(f"TimescaleDB: {text}") from None
+
+
+def _storable(text: str) -> str:
+    """Text that Postgres takes: one odd name must not hold up every row behind it."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+def _repetition(rows: Rows) -> Int32:
+    """int32[R]: how many rows of the same node and time stand before each."""
+    order = np.lexsort((rows.time_ms, rows.node))  # stable: among equals, in their order
+    node, time_ms = rows.node[order], rows.time_ms[order]
+    starts = np.append(True, (node[1:] != node[:-1]) | (time_ms[1:] != time_ms[:-1]))
+    positions = np.arange(len(rows))
+    since_start = positions - np.maximum.accumulate(np.where(starts, positions, 0))
+    repetition = np.empty(len(rows), np.int32)
+    repetition[order] = since_start
+    return repetition

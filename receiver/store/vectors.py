@@ -1,0 +1,59 @@
+"""The model inputs and contributions of stored scores, brought into the order of the catalogue's features.
+
+A stored vector has the order of the features that its model knew; the catalogue may have gained or lost some since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from receiver.columns import Float32, Int32
+
+Cell = TypeVar("Cell", bytes, list[float])
+
+
+class Vectors(Generic[Cell]):
+    """Turns columns of cells as a store gives them into float32[R, F].
+
+    `features` are the catalogue's, `names_of` gives those of a model id, `pack` an array [R, W] of R cells, and
+    `length` the length of a cell for W features.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[str],
+        names_of: Callable[[int], Sequence[str]],
+        pack: Callable[[list[Cell], int], Float32],
+        length: Callable[[int], int],
+    ) -> None:
+        self._features = tuple(features)
+        self._names_of = names_of
+        self._pack: Callable[[list[Cell], int], Float32] = pack
+        self._length = length
+        self._layouts: dict[int, tuple[int, Int32]] = {}
+
+    def align(self, models: Sequence[int | None], cells: Sequence[Cell | None]) -> Float32:
+        """NaN where there is no cell, where its model knew no such feature, and where damage changed its length."""
+        aligned = np.full((len(cells), len(self._features)), np.nan, np.float32)
+        rows_of: dict[int, list[int]] = {}
+        for row, (model, cell) in enumerate(zip(models, cells, strict=True)):
+            if model is not None and cell is not None and len(cell) == self._length(self._layout(model)[0]):
+                rows_of.setdefault(model, []).append(row)
+        for model, rows in rows_of.items():
+            width, place = self._layout(model)
+            packed = self._pack([cell for row in rows if (cell := cells[row]) is not None], width)
+            (known,) = np.nonzero(place >= 0)
+            aligned[np.array(rows)[:, None], known] = packed[:, place[known]]
+        return aligned
+
+    def _layout(self, model: int) -> tuple[int, Int32]:
+        """The number of features that a model knew, and at which of them each of the catalogue's stands, or -1."""
+        if model not in self._layouts:
+            names = self._names_of(model)
+            place_of = {name: place for place, name in enumerate(names)}
+            places = np.array([place_of.get(name, -1) for name in self._features], np.int32)
+            self._layouts[model] = len(names), places
+        return self._layouts[model]

@@ -1,0 +1,42 @@
+"""The two stores, each empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.store import RowStore
+from receiver.store.embedded import EmbeddedStore
+from receiver.store.timescale import TimescaleStore
+from tests.store.data import CATALOGUE
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an embedded file may be made."""
+    return tmp_path / "data" / "nodescore.db"
+
+
+@pytest.fixture
+def embedded(path: Path) -> Iterator[EmbeddedStore]:
+    """An empty embedded store."""
+    store = EmbeddedStore.open(path, CATALOGUE, "full")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def timescale_store(timescale_dsn: str) -> Iterator[TimescaleStore]:
+    """An empty TimescaleDB."""
+    store = TimescaleStore.connect(timescale_dsn, CATALOGUE)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["embedded", pytest.param("timescale_store", marks=pytest.mark.real("timescale"))])
+def store(request: pytest.FixtureRequest) -> RowStore:
+    """Each of the two stores, empty."""
+    chosen: RowStore = request.getfixturevalue(request.param)
+    return chosen
