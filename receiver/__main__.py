@@ -1,0 +1,5 @@
+"""`python -m receiver` is `nodescore`."""
+
+from receiver.cli import main
+
+main()

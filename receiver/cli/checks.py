@@ -1,0 +1,47 @@
+"""What `check` examines: each function gives the thing and one line about it, or raises; none changes anything."""
+
+from __future__ import annotations
+
+import os
+
+from receiver.catalogue import Catalogue
+from receiver.errors import ConfigurationError
+from receiver.settings import Settings
+
+
+def settings(loaded: Settings) -> tuple[Settings, str]:
+    """Read already; says what they come to."""
+    return loaded, f"listen on {loaded.listen}, data in {loaded.data_dir}"
+
+
+def catalogue(loaded: Catalogue) -> tuple[Catalogue, str]:
+    """Read already; says what it has."""
+    return loaded, f"{loaded.name}: {len(loaded.features)} features of {len(loaded.terms_of_metric)} metrics"
+
+
+def model(of: Settings, wanted: Catalogue) -> tuple[None, str]:
+    """Load the model as `serve` would."""
+    from receiver.detector import Detector
+    from receiver.registry import shipped_model
+
+    path = of.model or shipped_model()
+    info = Detector.load(path, wanted.feature_names).info
+    return None, f"{path}: {info.detector} {info.version}, made {info.created}"
+
+
+def embedded(of: Settings, wanted: Catalogue) -> tuple[None, str]:
+    """The data folder can be written, and the file in it, if there is one, is a store of ours."""
+    from receiver.store.reader import EmbeddedReader
+
+    folder = of.data_dir
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"data folder {folder}: {there} is not a folder that can be written")
+    path = of.embedded_path
+    if not path.exists():
+        return None, f"{path} will be made"
+    reader = EmbeddedReader.open(path, wanted)
+    try:
+        return None, f"{path}: {len(reader.nodes())} nodes, {path.stat().st_size / 1e6:.1f} MB"
+    finally:
+        reader.close()

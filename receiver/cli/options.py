@@ -1,0 +1,45 @@
+"""Options that several commands have, and the settings made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from receiver import settings
+from receiver.catalogue import Catalogue
+from receiver.catalogue import load as load_catalogue
+from receiver.errors import DataError
+from receiver.settings import Settings
+from receiver.web.instants import parse_instant_ms
+
+# Defaults are None, so that the environment and the file count where no flag is given; the help names what holds then.
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.", show_default=False)]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder of journal, store and models. [default: nodescore-data]", show_default=False
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="postgresql://… of a TimescaleDB. [default: the embedded store]", show_default=False),
+]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="ONNX file. [default: the model that ships]", show_default=False)
+]
+
+
+def load(config: Path | None, **flags: object) -> tuple[Settings, Catalogue]:
+    """Settings and catalogue; raises `ConfigurationError`."""
+    loaded = settings.load(flags, config)
+    return loaded, load_catalogue(loaded.catalogue, loaded.variables)
+
+
+def instant_ms(option: str, text: str, now_ms: int) -> int:
+    """The time that an option names."""
+    try:
+        return parse_instant_ms(text, now_ms)
+    except ValueError as error:
+        raise DataError(f"{option}: {error}") from None

@@ -1,0 +1,82 @@
+"""`nodescore label`."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from receiver.columns import NodeName
+from tests.cli.conftest import Nodescore, fill
+
+TIMES = ("--start", "2026-11-20T08:00:10Z", "--end", "2026-11-20T08:00:30Z")
+
+
+def marked(nodescore: Nodescore, data_dir: Path) -> list[tuple[str, str]]:
+    """Time and node of the rows that are exported as attacks."""
+    rows = csv.DictReader(nodescore("export", "--data-dir", data_dir).out.splitlines())
+    return [(row["time"][11:19], row["node"]) for row in rows if row["attack"] == "1"]
+
+
+def test_a_marked_interval_is_exported_as_an_attack_of_that_node_both_ends_included(
+    nodescore: Nodescore, data_dir: Path
+) -> None:
+    done = nodescore("label", "--node", "worker-2", *TIMES, "--attack", "--data-dir", data_dir)
+    assert (done.status, done.out) == (
+        0,
+        "label 1: worker-2 attack from 2026-11-20T08:00:10Z to 2026-11-20T08:00:30Z\n",
+    )
+    assert marked(nodescore, data_dir) == [(f"08:00:{s}", "worker-2") for s in (10, 20, 30)]
+
+
+@pytest.mark.parametrize(("verdict", "kind"), [("TP", "attack"), ("FN", "attack"), ("FP", "normal"), ("TN", "normal")])
+def test_a_verdict_says_what_it_was(nodescore: Nodescore, data_dir: Path, verdict: str, kind: str) -> None:
+    done = nodescore("label", "--node", "worker-1", *TIMES, "--verdict", verdict, "--data-dir", data_dir)
+    assert f"worker-1 {kind} from" in done.out
+
+
+def test_a_later_label_corrects_an_earlier_one(nodescore: Nodescore, data_dir: Path) -> None:
+    nodescore("label", "--node", "worker-1", *TIMES, "--attack", "--data-dir", data_dir)
+    correction = ("--start", "2026-11-20T08:00:20Z", "--end", "2026-11-20T08:00:59Z", "--normal")
+    nodescore("label", "--node", "worker-1", *correction, "--data-dir", data_dir)
+    assert marked(nodescore, data_dir) == [("08:00:10", "worker-1")]
+
+
+def test_equal_names_in_two_clusters_have_to_be_told_apart(nodescore: Nodescore, tmp_path: Path) -> None:
+    data_dir = fill(tmp_path / "two", nodes={0: NodeName("eu", "w"), 1: NodeName("us", "w")})
+    unclear = nodescore("label", "--node", "w", *TIMES, "--attack", "--data-dir", data_dir)
+    assert (unclear.status, unclear.err) == (
+        2,
+        "nodescore: --node w: is in several clusters; say --cluster, one of 'eu', 'us'\n",
+    )
+    nodescore("label", "--node", "w", "--cluster", "us", *TIMES, "--attack", "--data-dir", data_dir)
+    exported = nodescore("export", "--data-dir", data_dir).out.splitlines()
+    assert {line.split(",")[2] for line in exported if line.endswith(",1")} == {"us"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--node", "w", *TIMES, "--attack"], "--node w: the store has no such node; it has: worker-1, worker-2"),
+        (["--node", "worker-1", *TIMES], "say --attack or --normal, or a --verdict"),
+        (["--node", "worker-1", *TIMES, "--attack", "--verdict", "FP"], "--verdict FP contradicts --attack"),
+        (
+            ["--node", "worker-1", "--start", "-5m", "--end", "2020-01-01", "--attack"],
+            "--end 2020-01-01T00:00:00Z is before --start ",
+        ),
+        (
+            ["--node", "worker-1", "--start", "noon", "--attack"],
+            "--start: 'noon' is not a time; write it like 2026-11-20T08:00:00Z, or -10m for ten minutes ago",
+        ),
+    ],
+)
+def test_what_cannot_be_marked_says_why(nodescore: Nodescore, data_dir: Path, arguments: list[str], line: str) -> None:
+    done = nodescore("label", *arguments, "--data-dir", data_dir)
+    assert done.status == 2
+    assert done.err.startswith(f"nodescore: {line}")
+    assert done.err.count("\n") == 1
+
+
+def test_without_a_store_the_line_says_who_makes_it(nodescore: Nodescore, tmp_path: Path) -> None:
+    done = nodescore("label", "--node", "w", *TIMES, "--attack", "--data-dir", tmp_path / "none")
+    assert done.status == 2
+    assert "no such file; `nodescore serve` makes it" in done.err
