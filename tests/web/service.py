@@ -9,7 +9,7 @@ from receiver.catalogue import Catalogue, load
 from receiver.columns import Float32, NodeName, Scores
 from receiver.errors import NodescoreError
 from receiver.exposition import Exposition, Snapshot
-from receiver.web.protocol import Component
+from receiver.health import Component
 
 NOW_MS = 1_795_161_600_000  # 2026-11-20T08:00:00Z
 STEP_MS = 10_000

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from receiver.errors import BodyTooLarge, DecodeError, ModelError, NodescoreError, StoreUnavailable, UnsupportedMedia
+from receiver.health import Component
 from receiver.web.app import create_app
-from receiver.web.protocol import Component
 from tests.web.service import HeldService, fleet
 
 Serve = Callable[[HeldService], str]

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import httpx
 
 from receiver.columns import NodeName
-from receiver.web.protocol import Component
+from receiver.health import Component
 from tests.web.service import HeldService, fleet
 
 Serve = Callable[[HeldService], str]

@@ -1,0 +1,138 @@
+"""The page in a real Chromium: light and dark, wide and narrow, with JavaScript and without."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from receiver.columns import NodeName
+from receiver.health import Component
+from tests.servers import places
+from tests.web.service import HeldService, fleet
+
+Serve = Callable[[HeldService], str]
+pytestmark = pytest.mark.real("chromium")
+
+# Of every element with text of its own: how far its colour is from what lies behind it, by WCAG 2.2, 1.4.3.
+LOWEST_CONTRAST = """
+() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = parts(colour).map((v) => v / 255).map((v) =>
+      v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      if ((parts(colour)[3] ?? 1) > 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const texts = [...document.querySelectorAll("body *")].filter((element) =>
+    element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const found = texts.map((element) => {
+    const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.textContent.trim().slice(0, 40)];
+  });
+  return found.sort((a, b) => a[0] - b[0])[0];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    found = places.find("chromium")
+    assert not isinstance(found, places.Missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found.at, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def attacked() -> HeldService:
+    """A fleet with two attacked nodes, one silent one, and a trouble."""
+    service = fleet(60)
+    service.silence(service.exposition.snapshot.names[9], for_ms=900_000)
+    service.components = [Component("TimescaleDB", "degraded", "does not answer; 12 rows wait")]
+    return service
+
+
+def opened(chromium: Browser, url: str, **context: object) -> tuple[Page, list[str]]:
+    """The page, and what its console has said."""
+    page = chromium.new_context(**context).new_page()  # type: ignore[arg-type]
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(url)
+    return page, said
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_page_fits_reads_well_and_breaks_no_rule_of_its_own(
+    chromium: Browser, serve: Serve, attacked: HeldService, scheme: str, width: int
+) -> None:
+    page, said = opened(chromium, serve(attacked), color_scheme=scheme, viewport={"width": width, "height": 800})
+    page.click("summary")
+    contrast, text = page.evaluate(LOWEST_CONTRAST)
+    assert contrast >= 4.5, text
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert said == []
+
+
+def test_a_screen_reader_finds_a_table_with_headers_and_named_charts(
+    chromium: Browser, serve: Serve, attacked: HeldService
+) -> None:
+    for width in (1280, 360):
+        page, _ = opened(chromium, serve(attacked), viewport={"width": width, "height": 800})
+        assert page.get_by_role("columnheader").count() == 5
+        assert page.get_by_role("row").count() == 51
+        assert page.get_by_role("img", name="over the threshold").count() == 50
+        assert page.get_by_role("searchbox", name="Find nodes by name or cluster").count() == 1
+
+
+def test_without_javascript_search_and_pages_work(chromium: Browser, serve: Serve, attacked: HeldService) -> None:
+    page, _ = opened(chromium, serve(attacked), java_script_enabled=False)
+    page.fill("#q", "10-0-0-7.")
+    page.press("#q", "Enter")
+    assert page.locator("tbody tr").count() == 1
+    page.goto(page.url.split("?")[0])
+    page.click("text=Lower scores")
+    assert page.locator("tbody tr").count() == 9
+
+
+def test_the_page_follows_the_service_and_keeps_what_is_being_typed(chromium: Browser, serve: Serve) -> None:
+    service = HeldService({NodeName("eu", "worker-1"): [0.25]})
+    page, said = opened(chromium, serve(service))
+    page.fill("#q", "half a na")
+    service.exposition.show(HeldService({NodeName("eu", "worker-1"): [7.5]}).exposition.snapshot)
+    page.wait_for_selector("tr.alarm >> text=7.50")
+    assert page.input_value("#q") == "half a na"
+    assert page.title() == "(1) Nodescore"
+    assert said == []
+
+
+def test_a_paused_page_stays_as_it_is(chromium: Browser, serve: Serve) -> None:
+    service = HeldService({NodeName("eu", "worker-1"): [0.25]})
+    page = chromium.new_page()
+    page.clock.install()
+    page.goto(serve(service))
+    page.click("text=Pause")
+    service.exposition.show(HeldService({NodeName("eu", "worker-1"): [7.5]}).exposition.snapshot)
+    page.clock.run_for(60_000)
+    assert page.locator(".score span").inner_text() == "0.25"
+    with page.expect_response(lambda response: response.url.endswith("/")):
+        page.click("text=Resume")
+        page.clock.run_for(6_000)
+    page.wait_for_selector("text=7.50")
+
+
+def test_a_lost_service_is_told(chromium: Browser, serve: Serve) -> None:
+    page, _ = opened(chromium, serve(fleet(1)))
+    page.route("**/*", lambda route: route.abort())
+    page.wait_for_selector("body.lost")
+    assert page.evaluate("getComputedStyle(document.querySelector('main'), '::before').content").startswith(
+        '"The service'
+    )
