@@ -25,8 +25,8 @@ UNWANTED = -1
 UNKNOWN = -2
 
 # Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their
-# parsing. 2 × 250,000 × ~250 bytes: 125 MB at the very most; 5,000 nodes with 20 such devices need 100,000.
-REFUSED_PER_GENERATION = 250_000
+# parsing. ~250 bytes each; 5,000 nodes with 20 such devices have 500,000 of them.
+MAX_REFUSED = 500_000
 
 
 class LimitReached(RequestError):
@@ -42,28 +42,25 @@ class Target:
 
 
 class Aliases:
-    """Series ids by the bytes that one encoding of their labels has; refusals are forgotten by generation."""
+    """Series ids by the bytes that one encoding of their labels has."""
 
     def __init__(self) -> None:
         self.ids: dict[bytes, int] = {}
-        self._refused: dict[bytes, int] = {}
-        self._refused_before: dict[bytes, int] = {}
+        self._refused = 0
 
-    def find(self, key: bytes) -> int:
-        """Id, `UNWANTED`, or `UNKNOWN`."""
-        found = self.ids.get(key)
-        if found is None:
-            found = self._refused.get(key) or self._refused_before.get(key)
-        return UNKNOWN if found is None else found
+    def find(self, keys: Iterable[bytes]) -> Int32:
+        """Id, `UNWANTED` or `UNKNOWN` of each key."""
+        get = self.ids.get
+        return np.array([get(key, UNKNOWN) for key in keys], np.int32)
 
     def add(self, key: bytes, series: int) -> None:
         """Remember what `SeriesTable.resolve` said."""
-        if series != UNWANTED:
-            self.ids[key] = series
-            return
-        if len(self._refused) >= REFUSED_PER_GENERATION:
-            self._refused, self._refused_before = {}, self._refused
-        self._refused[key] = UNWANTED
+        if series == UNWANTED:
+            if self._refused >= MAX_REFUSED:
+                self.ids = {known: series for known, series in self.ids.items() if series != UNWANTED}
+                self._refused = 0
+            self._refused += 1
+        self.ids[key] = series
 
     def forget(self, gone: set[int]) -> None:
         """Drop the aliases of these series."""

@@ -9,10 +9,10 @@ Nearly every series of nearly every sender is `labels…, one sample`, `__name__
     0a L 0a 08 "__name__" 12 N name …more labels…  12 10 09 value:8 10 timestamp:6     one sample
                                                    12 07 10 timestamp:6                one sample of value 0
 
-Series of that shape are told apart in a few numpy passes over all of them at once: the last eight bytes of the
-metric name, hashed, say "surely unwanted" or "perhaps wanted". What is perhaps wanted is looked up by the bytes
-before its sample. Those were parsed in full when they were first met, so that equal bytes mean a whole number of
-valid labels, and what follows them is exactly the sample. Everything else is parsed in full.
+Series of that shape are told apart in a few numpy passes over all of them at once: a hash of the metric name's end
+says "surely unwanted" or "perhaps wanted". What is perhaps wanted is looked up by the bytes before its sample. Those
+were parsed in full when they were first met, so that equal bytes mean a whole number of valid labels, and what
+follows them is exactly the sample. Everything else is parsed in full.
 
 Of an unwanted series this checks the framing of the request, its name, and, where it does not end in a sample,
 all the rest, histograms included. A timestamp in milliseconds takes six bytes from 1971 to 2109; of several samples
@@ -56,7 +56,9 @@ _ZERO_SAMPLE_HEAD = np.uint32(0x100712)
 _THREE_BYTES = np.uint32(0xFFFFFF)
 
 _FILTER_BITS = 12
+# Two odd numbers whose bits are well mixed.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_SILVER = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class NameFilter:
@@ -66,18 +68,29 @@ class NameFilter:
         self.maybe: Bool = np.zeros(1 << _FILTER_BITS, np.bool_)
         for name in catalogue.terms_of_metric:
             encoded = name.encode()
-            tail = (_NAME_PREFIX + bytes([len(encoded) & 0x7F]) + encoded)[-8:]
-            self.maybe[_hashed(np.frombuffer(tail, "<u8"))] = True
+            tail = bytes([0x0A, 12 + len(encoded) & 0x7F]) + _NAME_PREFIX + bytes([len(encoded) & 0x7F]) + encoded
+            end = np.array([len(tail)])
+            self.maybe[_hashed(_words(tail), end)] = True
+        self.wanted = frozenset(name.encode() for name in catalogue.terms_of_metric)
         self.needles = needles(catalogue)
 
-    def lacks_needle(self, name: bytes, series: bytes) -> bool:
-        """True where the bytes of a series rule out every term of its metric."""
+    def rules_out(self, name: bytes, series: bytes) -> bool:
+        """Whether a series' name, or what its bytes lack, says that it is not wanted."""
+        if name not in self.wanted:
+            return True
         values = self.needles.get(name)
         return values is not None and not any(value in series for value in values)
 
 
-def _hashed(words: UInt64) -> UInt64:
-    return (words * _GOLDEN) >> np.uint64(64 - _FILTER_BITS)
+def _words(data: bytes) -> UInt64:
+    """The eight bytes from each place on, as a number."""
+    return np.ndarray((len(data) - 7,), "<u8", data, strides=(1,))
+
+
+def _hashed(words: UInt64, name_end: Int64) -> UInt64:
+    """A hash of the last 14 bytes of each name, and of what stands before it where it is shorter."""
+    mixed = words[name_end - 8] * _GOLDEN ^ words[name_end - 14] * _SILVER
+    return mixed >> np.uint64(64 - _FILTER_BITS)
 
 
 def decode(body: bytes, table: SeriesTable, names: NameFilter, out: Collector) -> None:
@@ -89,19 +102,17 @@ def decode(body: bytes, table: SeriesTable, names: NameFilter, out: Collector) -
     if not series:
         return
     shape = _Shape(series, names)
-    candidates = np.flatnonzero(shape.regular & shape.maybe_wanted).tolist()
-    cut = (shape.length - shape.sample_bytes).tolist()
-    find = table.v1.find
-    ids = np.array([find(series[i][: cut[i]]) for i in candidates], np.int32)
-    known = ids >= 0
-    at = np.array(candidates, np.int64)[known]
+    candidates = np.flatnonzero(shape.regular & shape.maybe_wanted)
+    cut = (shape.length - shape.sample_bytes)[candidates].tolist()
+    ids = table.v1.find([series[i][:end] for i, end in zip(candidates.tolist(), cut, strict=True)])
+    at = candidates[ids >= 0]
     if len(at):
-        out.keep(ids[known], *shape.samples(at), lambda i: _shown(series[at[i]]))
-    unwanted = shape.regular & ~shape.maybe_wanted
-    out.samples += int(np.count_nonzero(unwanted)) + int(np.count_nonzero(ids == UNWANTED))
-    for i in np.array(candidates, np.int64)[ids == UNKNOWN].tolist():
+        out.keep(ids[ids >= 0], *shape.samples(at), lambda i: _shown(series[at[i]]))
+    out.samples += int(np.count_nonzero(shape.regular)) - len(candidates) + int(np.count_nonzero(ids == UNWANTED))
+    for i in candidates[ids == UNKNOWN].tolist():
         one = series[i]
-        if names.lacks_needle(one[_FIRST_NAME_BYTE : _FIRST_NAME_BYTE + one[_FIRST_NAME_BYTE - 1]], one):
+        name = one[_FIRST_NAME_BYTE : _FIRST_NAME_BYTE + one[_FIRST_NAME_BYTE - 1]]
+        if names.rules_out(name, one):
             out.samples += 1
         else:
             _take_whole(i, one, table, out, remember=True)
@@ -125,10 +136,9 @@ class _Shape:
     def __init__(self, series: list[bytes], names: NameFilter) -> None:
         margin = bytes(_MARGIN_BYTES)
         joined = b"".join((margin, *series, margin))
-        last = len(joined) - 8
-        self.words: UInt64 = np.ndarray((last,), "<u8", joined, strides=(1,))
+        self.words = _words(joined)
         octets = np.frombuffer(joined, np.uint8)
-        heads: NDArray[np.uint32] = np.ndarray((last,), "<u4", joined, strides=(1,))
+        heads: NDArray[np.uint32] = np.ndarray((len(joined) - 7,), "<u4", joined, strides=(1,))
         self.length: Int64 = np.fromiter(map(len, series), np.int64, len(series))
         self.end = np.cumsum(self.length) + _MARGIN_BYTES
         start = self.end - self.length
@@ -152,7 +162,7 @@ class _Shape:
         named &= self.length >= _FIRST_NAME_BYTE + name_bytes + self.sample_bytes
         self.regular: Bool = named & (full ^ zero) & ~several
         name_end = np.where(named, start + _FIRST_NAME_BYTE + name_bytes, _MARGIN_BYTES)
-        self.maybe_wanted: Bool = names.maybe[_hashed(self.words[name_end - 8])]
+        self.maybe_wanted: Bool = names.maybe[_hashed(self.words, name_end)]
 
     def samples(self, at: Int64) -> tuple[Int64, NDArray[np.float64]]:
         """Times and values of the series at these indices, which are regular."""

@@ -118,25 +118,24 @@ def _take_candidates(
     ruled_out = fine & needs & ~np.logical_or.reduceat(is_needle[refs], first)
     out.samples += int(np.count_nonzero(ruled_out))
 
-    used = np.unique(refs)
+    used = np.zeros(len(symbols), np.bool_)
+    used[refs] = True
     number = np.zeros(len(symbols), np.int32)
-    number[used] = lasting.numbers([symbols[i] for i in used.tolist()], table)
+    number[used] = lasting.numbers([symbols[i] for i in np.flatnonzero(used).tolist()], table)
     keys = number[refs].tobytes()
-    begin = (first * 4).tolist()
-    end = ((first + count) * 4).tolist()
-    find = table.v2.find
-    look = np.flatnonzero(fine & ~ruled_out).tolist()
-    ids = np.array([find(keys[begin[i] : end[i]]) for i in look], np.int32)
-    known = ids >= 0
-    at = candidates[np.array(look, np.int64)[known]]
+    begin, end = first * 4, (first + count) * 4
+    look = np.flatnonzero(fine & ~ruled_out)
+    spans = zip(begin[look].tolist(), end[look].tolist(), strict=True)
+    ids = table.v2.find([keys[start:stop] for start, stop in spans])
+    at = candidates[look[ids >= 0]]
     if len(at):
-        out.keep(ids[known], *shape.samples(at), lambda i: _shown(series[at[i]], symbols))
+        out.keep(ids[ids >= 0], *shape.samples(at), lambda i: _shown(series[at[i]], symbols))
     out.samples += int(np.count_nonzero(ids == UNWANTED))
-    for place in np.flatnonzero(ids == UNKNOWN).tolist():
-        i = look[place]
-        series_id = _take_whole(int(candidates[i]), series[candidates[i]], symbols, table, out)
+    for place in look[ids == UNKNOWN].tolist():
+        i = int(candidates[place])
+        series_id = _take_whole(i, series[i], symbols, table, out)
         if series_id is not None:
-            table.v2.add(keys[begin[i] : end[i]], series_id)
+            table.v2.add(keys[begin[place] : end[place]], series_id)
     for i in candidates[~fine].tolist():
         _take_whole(i, series[i], symbols, table, out)
 
