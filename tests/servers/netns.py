@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.servers import places
 from tests.servers.process import Process
-from tests.servers.prometheus import answers
+from tests.servers.prometheus import EXPORTER_FLAGS, answers
 
 HOST_ADDRESS = 1
 FIRST_NODE_ADDRESS = 11
@@ -53,23 +53,27 @@ class Network:
         """A new namespace with `lo` and an `eth0` on the bridge."""
         number = len(self.hosts)
         host = Host(f"{self.prefix}n{number}", f"{self.subnet}.{FIRST_NODE_ADDRESS + number}")
-        outer = f"{self.prefix}v{number}"
         ip("netns", "add", host.namespace)
         self.hosts.append(host)
+        ip("-n", host.namespace, "link", "set", "lo", "up")
+        self.plug(host)
+        return host
+
+    def plug(self, host: Host) -> None:
+        """Give `host` an `eth0` on the bridge, all of whose counters are 0."""
+        outer = f"{self.prefix}v{self.hosts.index(host)}"
         # Born in the namespace: its name never meets the machine's own eth0.
         ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
         ip("link", "set", outer, "master", f"{self.prefix}br", "up")
         ip("-n", host.namespace, "address", "add", f"{host.address}/24", "dev", "eth0")
-        ip("-n", host.namespace, "link", "set", "lo", "up")
         ip("-n", host.namespace, "link", "set", "eth0", "up")
-        return host
 
     def node_exporter(self, host: Host, folder: Path, flags: Sequence[str] = ()) -> Process:
         """A node_exporter inside `host`, not yet started; Prometheus reaches it on `host.address`:9100."""
         listen = f"{host.address}:{EXPORTER_PORT}"
         return Process(
             f"node_exporter-{host.namespace}",
-            host.argv(places.path_of("node_exporter"), f"--web.listen-address={listen}", "--collector.tcpstat", *flags),
+            host.argv(places.path_of("node_exporter"), f"--web.listen-address={listen}", *EXPORTER_FLAGS, *flags),
             folder / f"node_exporter-{host.namespace}.log",
             lambda: answers(f"http://{listen}/metrics"),
         )

@@ -11,6 +11,8 @@ import httpx
 from tests.servers.process import Process, free_port
 from tests.servers.prometheus import answers
 
+SOURCE = Path(__file__).parents[2]
+
 
 class Nodescore(Process):
     """A service on a data folder that outlives `restart` and `kill`; no NODESCORE_ variable of the caller counts."""
@@ -30,8 +32,8 @@ class Nodescore(Process):
             name,
             [
                 sys.executable,
-                "-c",
-                "from receiver.cli import main; main()",
+                "-m",
+                "receiver",
                 "serve",
                 f"--listen={self.address}",
                 f"--data-dir={self.data_dir}",
@@ -41,7 +43,7 @@ class Nodescore(Process):
             lambda: answers(f"{self.url}{ready}"),
         )
         ours = {key: value for key, value in self.environment.items() if not key.startswith("NODESCORE_")}
-        self.environment = {**ours, **(environment or {})}
+        self.environment = {**ours, "PYTHONPATH": str(SOURCE), **(environment or {})}
 
     def metrics(self) -> str:
         """What /metrics says now."""
