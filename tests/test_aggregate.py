@@ -1,0 +1,142 @@
+"""A catalogue that has nothing in common with the 24 features goes through the same code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from receiver import catalogue
+from receiver.aggregate import Aggregator, Block, Entries
+from receiver.features import Features
+
+PODS = catalogue.parse(
+    """
+name = "pod"
+[entity]
+cluster = ["region"]
+node = ["pod"]
+target = ["namespace"]
+[[feature]]
+name = "requests"
+help = "Requests"
+unit = "requests"
+kind = "counter"
+per = "replicas"
+source = [{ metric = "http_requests_total", scale = 2.0 }]
+[[feature]]
+name = "memory_share"
+help = "Memory used"
+unit = "percent"
+kind = "gauge"
+source = [
+    { metric = "memory_bytes", over = "memory_limit_bytes", scale = 100.0 },
+    { metric = "memory_percent" },
+]
+[[feature]]
+name = "replicas"
+help = "Replicas"
+unit = "replicas"
+kind = "gauge"
+source = [{ metric = "replicas", match = { state = "up" }, absent_is_zero = true }]
+[[feature]]
+name = "replicas_down"
+help = "Replicas that are down"
+unit = "replicas"
+kind = "gauge"
+source = [{ metric = "replicas", match = { state = "down" }, absent_is_zero = true }]
+""",
+    "pods.toml",
+)
+TERMS = {
+    "requests": {"__name__": "http_requests_total"},
+    "memory": {"__name__": "memory_bytes"},
+    "limit": {"__name__": "memory_limit_bytes"},
+    "percent": {"__name__": "memory_percent"},
+    "up": {"__name__": "replicas", "state": "up"},
+    "down": {"__name__": "replicas", "state": "down"},
+}
+NAN = float("nan")
+
+
+def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen: tuple[str, ...] = ()) -> Block:
+    """One row of (term, value, rate), of which some more are expected and missing, some have been seen before."""
+    names = [name for name, _, _ in series] + list(missing)
+    term = np.array([PODS.term_of(TERMS[name]) for name in names], np.int32)
+    there = np.array([True] * len(series) + [False] * len(missing), np.bool_)
+    padding = [0.0] * len(missing)
+    entries = Entries(
+        row=np.zeros(len(names), np.intp),
+        term=term,
+        value=np.array([value for _, value, _ in series] + padding),
+        present=there,
+        missing=~there,
+        rate=np.array([rate for _, _, rate in series] + padding),
+    )
+    known = np.zeros((1, len(PODS.terms)), np.bool_)
+    for name in (*seen, *names):
+        known[0, PODS.term_of(TERMS[name]) or 0] = True
+    return Aggregator(PODS).features(np.array([0], np.int32), np.array([1], np.int64), entries, known)
+
+
+def raw(one: Block, feature: str) -> float:
+    return float(one.raw[0, PODS.feature_names.index(feature)])
+
+
+def x(one: Block, feature: str) -> float:
+    return float(Features(PODS).rows(one).x[0, PODS.feature_names.index(feature)])
+
+
+def test_a_sum_is_scaled() -> None:
+    assert raw(block(("requests", 3.0, 1.0), ("requests", 4.0, 1.0)), "requests") == 14.0
+
+
+def test_a_rate_is_scaled_and_divided_by_the_series_of_another_feature() -> None:
+    one = block(("requests", 3.0, 1.0), ("requests", 4.0, 2.0), ("up", 1.0, NAN), ("up", 1.0, NAN))
+    assert x(one, "requests") == pytest.approx(3.0)
+
+
+def test_a_rate_is_missing_where_one_of_its_series_has_none() -> None:
+    one = block(("requests", 3.0, 1.0), ("requests", 4.0, NAN), ("up", 1.0, NAN))
+    assert raw(one, "requests") == 14.0
+    assert np.isnan(x(one, "requests"))
+
+
+def test_a_sum_is_missing_where_an_expected_series_is() -> None:
+    assert np.isnan(raw(block(("requests", 3.0, 1.0), missing=("requests",)), "requests"))
+
+
+def test_the_first_source_is_taken() -> None:
+    assert raw(block(("memory", 1.0, NAN), ("limit", 4.0, NAN), ("percent", 70.0, NAN)), "memory_share") == 25.0
+
+
+def test_the_fallback_is_taken_where_the_first_does_not_exist() -> None:
+    assert raw(block(("percent", 70.0, NAN)), "memory_share") == 70.0
+
+
+def test_a_fallback_does_not_stand_in_for_a_source_that_is_late() -> None:
+    assert np.isnan(raw(block(("percent", 70.0, NAN), missing=("memory",)), "memory_share"))
+
+
+@pytest.mark.parametrize("limit", [0.0, NAN])
+def test_a_quotient_by_zero_is_missing(limit: float) -> None:
+    assert np.isnan(raw(block(("memory", 1.0, NAN), ("limit", limit, NAN)), "memory_share"))
+
+
+def test_absent_is_zero_once_the_metric_has_been_seen() -> None:
+    assert raw(block(("up", 5.0, NAN)), "replicas_down") == 0.0
+    assert raw(block(seen=("up",)), "replicas") == 0.0
+
+
+def test_absent_is_missing_where_the_metric_was_never_seen() -> None:
+    assert np.isnan(raw(block(("requests", 1.0, NAN)), "replicas"))
+
+
+def test_absent_is_missing_where_the_series_is_only_late() -> None:
+    assert np.isnan(raw(block(("down", 1.0, NAN), missing=("up",)), "replicas"))
+
+
+def test_blocks_are_joined_in_order() -> None:
+    one = Aggregator(PODS)
+    joined = one.joined([block(("up", 1.0, NAN)), block(("up", 2.0, NAN))])
+    assert joined.raw[:, PODS.feature_names.index("replicas")].tolist() == [1.0, 2.0]
+    assert len(one.joined([])) == 0
