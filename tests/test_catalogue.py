@@ -26,33 +26,31 @@ source = [{ metric = "container_memory_bytes" }]
 
 
 def test_the_24_features_are_those_of_the_paper_in_its_order() -> None:
-    assert catalogue.load().feature_names == tuple(
-        [
-            "cpu_sec_idle",
-            "disk_av_per",
-            "disk_read",
-            "disk_write",
-            "net_receive",
-            "mem_pressure",
-            "mem_av_per",
-            "forks_total",
-            "intr",
-            "load1",
-            "load5",
-            "load15",
-            "receive_drop",
-            "receive_errs",
-            "transmit_packets",
-            "tcp_sock_alloc",
-            "tcp_sock_inuse",
-            "tcp_sock_mem",
-            "udp_sock_inuse",
-            "udp_sock_mem",
-            "ipv4_sock_inuse",
-            "est_conn",
-            "lis_conn",
-            "open_fds",
-        ]
+    assert catalogue.load().feature_names == (
+        "cpu_sec_idle",
+        "disk_av_per",
+        "disk_read",
+        "disk_write",
+        "net_receive",
+        "mem_pressure",
+        "mem_av_per",
+        "forks_total",
+        "intr",
+        "load1",
+        "load5",
+        "load15",
+        "receive_drop",
+        "receive_errs",
+        "transmit_packets",
+        "tcp_sock_alloc",
+        "tcp_sock_inuse",
+        "tcp_sock_mem",
+        "udp_sock_inuse",
+        "udp_sock_mem",
+        "ipv4_sock_inuse",
+        "est_conn",
+        "lis_conn",
+        "open_fds",
     )
 
 
