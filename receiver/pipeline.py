@@ -157,7 +157,8 @@ class Pipeline:
             + self.settings.max_rate_gap_seconds
         )
         self.store.trim(self.store.consumed_seq, now_ms - int(tail_seconds * 1000))
-        self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
+        if self.settings.store is None:  # else the outbox deletes what it has passed on
+            self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
         self._store_bytes = self.store.size_bytes()
         try:
             detector = self.watch.poll()

@@ -24,8 +24,9 @@ from receiver.errors import NodescoreError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition, Snapshot
 from receiver.health import Component
 from receiver.pipeline import Pipeline
-from receiver.settings import Settings
+from receiver.settings import Settings, SettingsError
 from receiver.store.embedded import EmbeddedStore
+from receiver.store.outbox import Outbox
 from receiver.store.reader import EmbeddedReader
 from receiver.wire import Batch
 
@@ -33,6 +34,10 @@ from receiver.wire import Batch
 FLUSH_MS = 100
 # Requests that wait for the journal: a sender has one in flight for each of its shards, 50 by default at most.
 MAX_WAITING = 1000
+# What has been passed on stays here for the page's charts and for warming a new model's states.
+LOCAL_HISTORY_MS = 3_600_000
+# A block that is on its way to TimescaleDB when the service stops; cut off, it is passed on again at the next start.
+OUTBOX_STOP_SECONDS = 10
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +72,19 @@ class Service:
             clock=time.time,
             version=__version__,
         )
-        self._detector = detector
         self._queue: queue.SimpleQueue[_Waiting | _Order] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._fault = ""
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._path = settings.embedded_path
-        self._pipeline = self._open_pipeline()
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"setting data_dir: {settings.data_dir}: {error.strerror}") from error
+        store = EmbeddedStore.open(self._path, catalogue, settings.journal_sync)
+        self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition)
+        self._outbox = _outbox(settings, catalogue)
+        self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
     def now_ms(self) -> int:
         """The service's clock."""
@@ -84,11 +94,13 @@ class Service:
         """Recover, then take requests."""
         self._pipeline.recover(self.now_ms())
         self._thread.start()
+        self._outbox_thread.start()
 
     def stop(self) -> None:
         """Finish what waits, save the states, close the store."""
         self._stopping.set()
         self._thread.join()
+        self._outbox_thread.join(OUTBOX_STOP_SECONDS)
         self._pipeline.store.close()
 
     async def write(self, body: bytes, headers: Mapping[str, str]) -> Batch:
@@ -123,15 +135,17 @@ class Service:
         """Every part that an operator may have to look after."""
         pipeline = self._pipeline
         info = pipeline.states.detector.info
+        store = Component("store", "down", self._fault) if self._fault else Component("store", "ok", str(self._path))
         model = Component("model", "ok", f"{info.detector} {info.version}")
         if pipeline.model_fault:
             model = Component("model", "degraded", pipeline.model_fault)
-        store = Component("store", "down", self._fault) if self._fault else Component("store", "ok", str(self._path))
-        return [store, model]
-
-    def _open_pipeline(self) -> Pipeline:
-        store = EmbeddedStore.open(self._path, self.catalogue, self.settings.journal_sync)
-        return Pipeline(self.settings, self.catalogue, store, self._detector, self.exposition)
+        if self._outbox is None:
+            return [store, model]
+        lag = self._outbox.lag
+        waiting = f"{lag.rows_waiting} rows wait here"
+        if lag.error:
+            return [store, model, Component("TimescaleDB", "degraded", f"{lag.error}; {waiting}")]
+        return [store, model, Component("TimescaleDB", "ok", waiting)]
 
     def _order(self, run: Callable[[], None]) -> None:
         """Have something done on the pipeline's thread, and wait for it."""
@@ -187,11 +201,40 @@ class Service:
         try:
             self._pipeline.flush(now_ms)
             self._pipeline.keep_house(now_ms)
+            self._measure_outbox(now_ms)
             self._fault = ""
         except StoreUnavailable as error:
             if str(error) != self._fault:
                 log.warning("%s", error)
             self._fault = str(error)
+
+    def _pass_on(self) -> None:
+        if self._outbox is not None:
+            self._outbox.run(self._stopping, self.now_ms)
+
+    def _measure_outbox(self, now_ms: int) -> None:
+        if self._outbox is None:
+            return
+        lag, metrics = self._outbox.lag, self.exposition.metrics
+        metrics.outbox_rows.set(lag.rows_waiting)
+        metrics.outbox_age_seconds.set(0 if lag.oldest_ms is None else max(0, now_ms - lag.oldest_ms) / 1000)
+        if lag.error is None:
+            metrics.outbox_success.set(now_ms / 1000)
+
+
+def _outbox(settings: Settings, catalogue: Catalogue) -> Outbox | None:
+    if settings.store is None:
+        return None
+    from receiver.store.timescale import TimescaleStore
+
+    dsn = settings.store.get_secret_value()
+    return Outbox(
+        settings.embedded_path,
+        catalogue,
+        lambda: TimescaleStore.connect(dsn, catalogue, settings.retention_days),
+        keep_ms=LOCAL_HISTORY_MS,
+        retention_ms=int(settings.retention_days * 86_400_000),
+    )
 
 
 def _answer_on(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> Callable[[NodescoreError | None], None]:
