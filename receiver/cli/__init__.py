@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from receiver import __version__
-from receiver.cli import demo, export, label, relabel, replay, service
+from receiver.cli import demo, export, label, models, relabel, replay, service
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -42,6 +42,9 @@ def build_app() -> typer.Typer:
         relabel.relabel,
         label.label,
         export.export,
+        models.train,
+        models.score,
+        models.evaluate,
         replay.replay,
     ):
         app.command()(command)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from receiver.columns import Float64, Int32, NodeName, Rows
+from receiver.columns import Bool, Float32, Float64, Int32, Int64, NodeName, Rows
 from receiver.store import Label
 
 
@@ -90,21 +90,24 @@ def attacks(rows: Rows, names: Mapping[int, NodeName], labels: Sequence[Label]) 
     return attack
 
 
+def decimal(x: Float32) -> Float64:
+    """The shortest decimals that x stands for, as float64: 0.3 and not 0.30000001192092896."""
+    return x.astype("U32").astype(np.float64)
+
+
 def with_raw(rows: Rows, raw: Float64) -> Rows:
     """The same rows with other values."""
     return replace(rows, raw=raw)
 
 
-def _last_of_each(
-    interval: np.ndarray[tuple[int, ...], np.dtype[np.int64]], node: Int32
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _last_of_each(interval: Int64, node: Int32) -> Bool:
     last = np.zeros(len(node), np.bool_)
     pairs = np.stack([interval, node.astype(np.int64)], axis=1)[::-1]
     last[len(node) - 1 - np.unique(pairs, axis=0, return_index=True)[1]] = True
     return last
 
 
-def _taken(rows: Rows, chosen: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Rows:
+def _taken(rows: Rows, chosen: Bool) -> Rows:
     return Rows(rows.node[chosen], rows.time_ms[chosen], rows.raw[chosen], rows.x[chosen])
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from receiver.cli import options
-from receiver.cli.dataset import attacks, limited, moments, thinned, with_raw
+from receiver.cli.dataset import attacks, decimal, limited, moments, thinned, with_raw
 from receiver.cli.progress import progress
 from receiver.cli.stores import reading
 from receiver.cli.tables import STDOUT, Format, writer
@@ -28,6 +28,9 @@ def export(
     node: Annotated[list[str] | None, typer.Option(help="Only this node; may be given again.")] = None,
     records: Annotated[int | None, typer.Option(min=1, help="At most so many rows, from the first on.")] = None,
     interval: Annotated[str | None, typer.Option(help="Only a node's last row in each, like 60s or 5m.")] = None,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="What a detector sees instead of totals: rates, shares, values.")
+    ] = False,
     zscore: Annotated[bool, typer.Option("--zscore", help="Z-scored columns: the paper's Table 3.")] = False,
     format_: Annotated[
         Format | None, typer.Option("--format", help="Instead of the one that the file's name says.")
@@ -43,6 +46,8 @@ def export(
         nodescore export data.csv --since -24h
 
         nodescore export week.parquet --since -7d --interval 60s --zscore
+
+        nodescore export train.csv --inputs
     """
     settings, catalogue = options.load(config, data_dir=data_dir, store=store)
     now_ms = int(time.time() * 1000)
@@ -59,7 +64,9 @@ def export(
         labels = reader.labels(since_ms, until_ms)
 
         def table(text: str) -> Iterator[Rows]:
-            rows = _watched(reader, since_ms, until_ms, chosen, text)
+            rows: Iterator[Rows] = _watched(reader, since_ms, until_ms, chosen, text)
+            if inputs:
+                rows = (with_raw(block, decimal(block.x)) for block in rows)
             thin = rows if interval_ms is None else thinned(rows, interval_ms)
             return thin if records is None else limited(thin, records)
 

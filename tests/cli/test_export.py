@@ -59,6 +59,13 @@ def test_the_papers_table_3_is_z_scored_over_the_exported_rows(nodescore: Nodesc
     assert rows[0][FEATURES[1]] == ""
 
 
+def test_the_inputs_of_the_detector_are_written_in_their_shortest_decimals(
+    nodescore: Nodescore, data_dir: Path
+) -> None:
+    rows = table(nodescore("export", "--data-dir", data_dir, "--inputs").out)
+    assert (rows[3]["disk_av_per"], rows[0]["disk_av_per"]) == ("1001.01", "")
+
+
 def test_parquet_holds_the_same_table_with_its_types(nodescore: Nodescore, data_dir: Path, tmp_path: Path) -> None:
     nodescore("export", tmp_path / "a.parquet", "--data-dir", data_dir)
     nodescore("export", tmp_path / "a.csv", "--data-dir", data_dir)
