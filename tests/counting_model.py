@@ -1,0 +1,53 @@
+"""A model that shows whether states go on: a node's score is how many of its rows were scored, in hundredths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from receiver.catalogue import Catalogue
+
+
+def write(path: Path, catalogue: Catalogue, version: str = "counting-1") -> Path:
+    """Write the model to `path`."""
+    features = len(catalogue.feature_names)
+
+    def floats(name: str, *shape: int | str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    def constant(name: str, value: float) -> onnx.TensorProto:
+        return helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["state", "one"], ["counted"]),
+            helper.make_node("Min", ["counted", "most"], ["next_state"]),
+            helper.make_node("Div", ["next_state", "hundred"], ["hundredths"]),
+            helper.make_node("Squeeze", ["hundredths", "axis"], ["score"]),
+        ],
+        "counting",
+        [floats("x", "N", features), floats("elapsed_seconds", "N"), floats("state", "N", 1)],
+        [floats("score", "N"), floats("next_state", "N", 1)],
+        [
+            constant("one", 1.0),
+            constant("hundred", 100.0),
+            constant("most", 1e6),
+            helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    metadata = {
+        "contract": "1",
+        "version": version,
+        "detector": "counting",
+        "created": "2026-11-20T08:00:00Z",
+        "features": json.dumps(catalogue.feature_names),
+        "initial_state": "[0.0]",
+        "provenance": "{}",
+    }
+    helper.set_model_props(model, {f"nodescore.{name}": value for name, value in metadata.items()})
+    onnx.save(model, path)
+    return path

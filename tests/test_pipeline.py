@@ -1,0 +1,228 @@
+"""From bytes to stored rows and exposed scores, and back after a crash."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from receiver import catalogue
+from receiver.columns import NodeName, Rows
+from receiver.detector import Detector
+from receiver.errors import StoreUnavailable, Unavailable
+from receiver.exposition import Exposition, Snapshot
+from receiver.pipeline import HOUSEKEEPING_SECONDS, Pipeline
+from receiver.settings import Settings
+from receiver.store.embedded import EmbeddedStore
+from tests import counting_model
+from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
+
+CATALOGUE = catalogue.load()
+STEP_MS = 10_000
+DEADLINE_MS = 7000
+
+
+@contextmanager
+def running(folder: Path, now_ms: int = NOW_MS, **options: object) -> Iterator[Pipeline]:
+    """A pipeline on the store in `folder`; leaving it without a checkpoint is what a crash does."""
+    model = folder / "model.onnx"
+    if not model.exists():
+        counting_model.write(model, CATALOGUE)
+    detector = Detector.load(model, CATALOGUE.feature_names)
+    exposition = Exposition(
+        Snapshot.empty(CATALOGUE.feature_names, detector.info.version, detector.info.detector),
+        staleness_seconds=300,
+        top_features=5,
+        contribution_floor=0.5,
+        clock=lambda: NOW_MS / 1000,
+        version="test",
+    )
+    store = EmbeddedStore.open(folder / "store.sqlite", CATALOGUE, "normal")
+    try:
+        pipeline = Pipeline(Settings.model_validate(options), CATALOGUE, store, detector, exposition)
+        pipeline.recover(now_ms)
+        yield pipeline
+    finally:
+        store.close()
+
+
+def scrape(step: int, instance: str = "a:9100") -> list[Series]:
+    """All series of one node at one time."""
+    at = NOW_MS + step * STEP_MS
+    return [
+        series("node_load1", 1.0 + step, at, instance=instance),
+        series("node_cpu_seconds_total", 100.0 + 5 * step, at, instance=instance, mode="idle", cpu="0"),
+        series("node_cpu_seconds_total", 100.0 + 7 * step, at, instance=instance, mode="idle", cpu="1"),
+        series("node_forks_total", 1000.0 + step * step, at, instance=instance),
+    ]
+
+
+def stored(folder: Path) -> tuple[list[list[float]], list[list[float]]]:
+    """All rows and scores in the store, in order."""
+    store = EmbeddedStore.open(folder / "store.sqlite", CATALOGUE)
+    try:
+        rows = Rows.joined(list(store.read_rows(0, 2**62)), len(CATALOGUE.feature_names))
+        scores = list(store.read_scores(0, 2**62))
+    finally:
+        store.close()
+    keyed = np.column_stack((rows.time_ms, rows.node, rows.raw, rows.x))
+    scored = [np.column_stack((block.time_ms, block.node, block.score)) for block in scores]
+    return keyed.tolist(), np.concatenate(scored).tolist() if scored else []
+
+
+def test_a_scrape_becomes_a_stored_row_and_an_exposed_score(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        for step in (0, 1):
+            now_ms = NOW_MS + step * STEP_MS
+            assert pipeline.ingest(body(1, scrape(step)), HEADERS[1], now_ms).status == 204
+            pipeline.flush(now_ms + DEADLINE_MS)
+        snapshot = pipeline.exposition.snapshot
+        assert snapshot.names == (NodeName("", "a:9100"),)
+        assert snapshot.score.tolist() == pytest.approx([0.02])
+        (rows,) = pipeline.store.read_rows(0, 2**62)
+    load1, forks = CATALOGUE.feature_names.index("load1"), CATALOGUE.feature_names.index("forks_total")
+    assert rows.raw[:, load1].tolist() == [1.0, 2.0]
+    assert rows.x[1, forks] == pytest.approx(0.1)
+
+
+def test_every_stage_is_counted(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        request = body(2, [*scrape(0), series("up"), Series([("job", "node")])])
+        pipeline.ingest(request, HEADERS[2], NOW_MS)
+        pipeline.flush(NOW_MS + DEADLINE_MS)
+        pipeline.keep_house(NOW_MS)
+        text = pipeline.exposition.render("")[0].decode()
+    for line in (
+        f"nodescore_received_bytes_total {len(request)}.0",
+        "nodescore_samples_received_total 5.0",
+        "nodescore_samples_kept_total 4.0",
+        "nodescore_samples_unwanted_total 1.0",
+        'nodescore_invalid_total{reason="labels"} 1.0',
+        'nodescore_rows_total{kind="complete"} 1.0',
+        "nodescore_rows_scored_total 1.0",
+        "nodescore_series 4.0",
+        "nodescore_nodes 1.0",
+        "nodescore_journal_records 1.0",
+    ):
+        assert f"\n{line}\n" in text
+
+
+def test_a_row_older_than_the_staleness_limit_is_scored_and_stored_but_not_exposed(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        pipeline.ingest(body(1, scrape(-31)), HEADERS[1], NOW_MS)
+        assert pipeline.flush(NOW_MS + DEADLINE_MS) == 1
+        assert "anomaly_score{" not in pipeline.exposition.render("")[0].decode()
+    assert len(stored(tmp_path)[1]) == 1
+
+
+def test_the_first_scrape_after_a_crash_has_rates_and_goes_on_with_the_states(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        for step in range(3):
+            pipeline.ingest(body(1, scrape(step)), HEADERS[1], NOW_MS + step * STEP_MS)
+            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
+    later_ms = NOW_MS + 3 * STEP_MS
+    with running(tmp_path, later_ms) as pipeline:
+        pipeline.ingest(body(2, scrape(3)), HEADERS[2], later_ms)
+        assert pipeline.flush(later_ms) == 1
+        assert pipeline.exposition.snapshot.score.tolist() == pytest.approx([0.04])
+        (scores,) = pipeline.store.read_scores(later_ms, 2**62)
+    assert scores.x[0, CATALOGUE.feature_names.index("forks_total")] == pytest.approx(0.5)
+
+
+def test_samples_of_a_row_that_was_open_at_the_crash_are_completed_by_the_retry(tmp_path: Path) -> None:
+    first, rest = scrape(1)[:2], scrape(1)[2:]
+    with running(tmp_path) as pipeline:
+        pipeline.ingest(body(1, scrape(0)), HEADERS[1], NOW_MS)
+        pipeline.flush(NOW_MS + DEADLINE_MS)
+        pipeline.ingest(body(1, first), HEADERS[1], NOW_MS + STEP_MS)
+    restarted_ms = NOW_MS + STEP_MS + 60_000
+    with running(tmp_path, restarted_ms) as pipeline:
+        assert pipeline.flush(restarted_ms) == 0
+        pipeline.ingest(body(1, rest), HEADERS[1], restarted_ms + 1000)
+        assert pipeline.flush(restarted_ms + 1000) == 1
+    rows, _ = stored(tmp_path)
+    idle = 2 + CATALOGUE.feature_names.index("cpu_sec_idle")
+    assert rows[-1][idle] == 212.0
+
+
+def test_a_swapped_model_is_warmed_on_the_stored_past(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        for step in range(3):
+            pipeline.ingest(body(1, scrape(step)), HEADERS[1], NOW_MS + step * STEP_MS)
+            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
+        other = counting_model.write(tmp_path / "other.onnx", CATALOGUE, version="counting-2")
+        pipeline.use(Detector.load(other, CATALOGUE.feature_names), NOW_MS + 3 * STEP_MS)
+        pipeline.ingest(body(1, scrape(3)), HEADERS[1], NOW_MS + 3 * STEP_MS)
+        pipeline.flush(NOW_MS + 3 * STEP_MS)
+        assert pipeline.exposition.snapshot.model_version == "counting-2"
+        assert pipeline.exposition.snapshot.score.tolist() == pytest.approx([0.04])
+
+
+def test_a_replaced_model_file_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        pipeline.keep_house(NOW_MS)
+        (tmp_path / "model.onnx").write_bytes(b"no model")
+        pipeline.keep_house(NOW_MS + HOUSEKEEPING_SECONDS * 1000)
+        assert "is not an ONNX file" in pipeline.model_fault
+        assert pipeline.states.detector.info.version == "counting-1"
+        counting_model.write(tmp_path / "model.onnx", CATALOGUE, version="counting-2")
+        pipeline.keep_house(NOW_MS + 2 * HOUSEKEEPING_SECONDS * 1000)
+        assert pipeline.states.detector.info.version == "counting-2"
+        assert pipeline.model_fault == ""
+
+
+def test_a_full_disk_budget_asks_the_sender_to_wait(tmp_path: Path) -> None:
+    with running(tmp_path, max_disk_bytes=1024**2) as pipeline:
+        series_of_many = [series("node_load1", 1.0, instance=f"node-{i}:{'x' * 500}") for i in range(3000)]
+        pipeline.ingest(body(1, series_of_many), HEADERS[1], NOW_MS)
+        pipeline.keep_house(NOW_MS)
+        with pytest.raises(StoreUnavailable, match="max_disk_bytes"):
+            pipeline.ingest(body(1, scrape(1)), HEADERS[1], NOW_MS)
+
+
+def test_too_many_waiting_samples_ask_the_sender_to_wait(tmp_path: Path) -> None:
+    with running(tmp_path, max_open_samples=5) as pipeline:
+        pipeline.ingest(body(1, [*scrape(0), *scrape(1)]), HEADERS[1], NOW_MS + STEP_MS)
+        with pytest.raises(Unavailable, match="max_open_samples"):
+            pipeline.ingest(body(1, scrape(2)), HEADERS[1], NOW_MS + 2 * STEP_MS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_crash_anywhere_changes_no_row_and_no_score(data: st.DataObject) -> None:
+    # Two nodes, torn into requests; each is followed by a flush, and now and then by a crash.
+    requests: list[tuple[int, Sequence[Series]]] = []
+    for step in range(4):
+        for instance in ("a:9100", "b:9100"):
+            whole = scrape(step, instance)
+            cut = data.draw(st.integers(0, len(whole)))
+            at_ms = NOW_MS + step * STEP_MS
+            requests += [(at_ms, part) for part in (whole[:cut], whole[cut:]) if part]
+    crashes = data.draw(st.sets(st.integers(0, len(requests) - 1), max_size=3))
+
+    def run(folder: Path, crash_after: set[int]) -> tuple[list[list[float]], list[list[float]]]:
+        place = 0
+        while place < len(requests):
+            with running(folder, requests[place][0]) as pipeline:
+                while place < len(requests):
+                    at_ms, part = requests[place]
+                    pipeline.ingest(body(1 + place % 2, part), HEADERS[1 + place % 2], at_ms)
+                    if place % 3:  # so that a crash also finds rows that could have left
+                        pipeline.flush(at_ms)
+                    place += 1
+                    if place - 1 in crash_after:
+                        break
+                if place == len(requests):
+                    pipeline.flush(NOW_MS + 10 * STEP_MS)
+        return stored(folder)
+
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        expected, got = run(Path(one), set()), run(Path(other), crashes)
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_array_equal(got[1], expected[1])
