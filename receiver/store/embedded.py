@@ -50,6 +50,7 @@ class EmbeddedStore(EmbeddedReader):
         self._features_json = json.dumps(catalogue.feature_names)
         progress = dict(connection.execute("SELECT name, value FROM progress").fetchall())
         self.consumed_seq: int = progress.get(CONSUMED, 0)
+        self._damaged_series: list[str] = []
         self.journal = Journal(connection, self.consumed_seq)
         # Numbers are never used twice, also when the newest rows have been passed on and deleted.
         samples, scores = connection.execute(self._tables.newest_changes).fetchone()
@@ -94,18 +95,30 @@ class EmbeddedStore(EmbeddedReader):
         return numbers
 
     def replay(self) -> Iterator[tuple[int, JournalRecord]]:
-        """Every intact record of the journal with its number, in order; `journal.damage` names the others."""
+        """Every intact record of the journal with its number, in order; `damage` names the others."""
         return self.journal.replay()
+
+    @property
+    def damage(self) -> list[str]:
+        """What `series` and `replay` could not use when they were called last, a line each."""
+        return self._damaged_series + self.journal.damage
 
     def trim(self, consumed_seq: int, received_before_ms: int) -> int:
         """Delete journal records that are consumed and older; how many went. Bounded: call it after each flush."""
         return self.journal.trim(consumed_seq, received_before_ms)
 
     def series(self) -> list[NewSeries]:
-        """All series that the journal has named, by id."""
+        """All series that the journal has named, by id; those that are damaged are left out."""
         with reading():
-            found = self._connection.execute("SELECT id, labels FROM series ORDER BY id").fetchall()
-        return [NewSeries(id_, tuple((name, value) for name, value in json.loads(labels))) for id_, labels in found]
+            found = self._connection.execute("SELECT id, CAST(labels AS BLOB) FROM series ORDER BY id").fetchall()
+        self._damaged_series.clear()
+        series = []
+        for id_, labels in found:
+            try:
+                series.append(NewSeries(id_, tuple((str(name), str(value)) for name, value in json.loads(labels))))
+            except (ValueError, TypeError) as error:
+                self._damaged_series.append(f"series {id_}: {error}")
+        return series
 
     def forget_series(self, ids: Sequence[int]) -> None:
         """Delete series that no journal record uses any more."""

@@ -109,6 +109,7 @@ class Journal:
                 block = self._connection.execute(
                     "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", (after, REPLAY_RECORDS)
                 ).fetchall()
+                self._name_gaps(after, [seq for seq, _ in block])
                 after = block[-1][0] if block else last
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
@@ -156,14 +157,25 @@ class Journal:
             return max(last - first + 1, 0), 0  # what replay will find out in detail
         return int(row[0]), int(row[1])
 
+    def _name_gaps(self, after: int, numbers: Sequence[int]) -> None:
+        """Numbers are given without gaps, and trimmed from the oldest on: one that is not there was lost."""
+        for before, number in zip((after, *numbers), numbers, strict=False):
+            if number > before + 1:
+                self.damage.append(f"journal records {before + 1} to {number - 1}: missing")
+
     def _probe(self, first: int, last: int) -> list[tuple[int, bytes]]:
         """The records first ≤ seq ≤ last that can be read one by one, where reading them together hits damage."""
         found = []
         for seq in range(first, last + 1):
             try:
-                found += self._connection.execute("SELECT seq, record FROM journal WHERE seq = ?", (seq,)).fetchall()
+                row = self._connection.execute("SELECT seq, record FROM journal WHERE seq = ?", (seq,)).fetchone()
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise unavailable(error) from error
                 self.damage.append(f"journal record {seq}: {error}")
+                continue
+            if row is None:
+                self.damage.append(f"journal record {seq}: missing")
+            else:
+                found.append(row)
         return found
