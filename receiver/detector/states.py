@@ -1,0 +1,118 @@
+"""What a model remembers of every node, and the scoring of a flush.
+
+In: `Rows`, any number of them for a node, in any order. Out: `Scores` in the rows' order. A node's rows are
+stepped in time order; one that is not newer than the node's last scored row is left out: it can be stored, but
+the state is past it. Costs S floats and 8 bytes a node (dense by node id), and one step of the model for each
+*wave*: the first row of every node, then the second of those that have two, and so on. No loop over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from receiver.columns import Float32, Int32, Int64, Rows, Scores
+from receiver.detector.model import Detector
+from receiver.errors import ModelError
+
+_NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The states of N nodes after their rows at `time_ms`; copies."""
+
+    model_version: str
+    node: Int32  # [N]
+    time_ms: Int64  # [N]
+    state: Float32  # [N, S]
+
+
+class NodeStates:
+    """The states of all nodes under one model."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self._last_ms = np.empty(0, np.int64)
+        self._state = np.empty((0, detector.info.state_size), np.float32)
+
+    def score(self, rows: Rows) -> Scores:
+        """Score what is newer than its node's last row, and move the states on."""
+        if not len(rows):
+            return Scores.empty(rows.x.shape[1])
+        self._grow(int(rows.node.max()) + 1)
+        score = np.full(len(rows), np.nan, np.float32)
+        contribution = np.full(rows.x.shape, np.nan, np.float32)
+        for wave in _waves(rows):
+            newer = wave[rows.time_ms[wave] > self._last_ms[rows.node[wave]]]
+            if not len(newer):
+                continue
+            node, now_ms, last_ms = rows.node[newer], rows.time_ms[newer], self._last_ms[rows.node[newer]]
+            first = last_ms == _NEVER
+            elapsed_seconds = ((now_ms - np.where(first, now_ms, last_ms)) / 1000).astype(np.float32)
+            result = self.detector.step(rows.x[newer], elapsed_seconds, self._state[node])
+            # The contract promises finite numbers, but a model can break it in a way that no trial shows. Then its
+            # node starts anew instead of staying broken for ever.
+            sound = np.isfinite(result.score) & np.isfinite(result.next_state).all(axis=1)
+            self._state[node] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
+            self._last_ms[node] = now_ms
+            score[newer] = np.where(sound, result.score, np.nan)
+            contribution[newer] = result.contribution
+        scored = np.flatnonzero(~np.isnan(score))
+        return Scores(rows.node[scored], rows.time_ms[scored], score[scored], rows.x[scored], contribution[scored])
+
+    def replace(self, detector: Detector) -> None:
+        """Go on with another model. Its states begin anew; `score` of past rows warms them."""
+        self.detector = detector
+        self._last_ms = np.empty(0, np.int64)
+        self._state = np.empty((0, detector.info.state_size), np.float32)
+
+    def forget(self, node: Int32) -> None:
+        """Let these nodes begin anew with their next row."""
+        known = node[node < len(self._last_ms)]
+        self._last_ms[known] = _NEVER
+        self._state[known] = self.detector.initial_state
+
+    def snapshot(self, node: Int32 | None = None) -> Snapshot:
+        """The states of those of these nodes that have been scored; of all where None."""
+        if node is None:
+            node = np.arange(len(self._last_ms), dtype=np.int32)
+        node = node[node < len(self._last_ms)]
+        node = node[self._last_ms[node] != _NEVER]
+        return Snapshot(self.detector.info.version, node, self._last_ms[node], self._state[node])
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the states of a snapshot. Raises `ModelError` where it is another model's."""
+        version, size = self.detector.info.version, self.detector.info.state_size
+        if snapshot.model_version != version or snapshot.state.shape != (len(snapshot.node), size):
+            raise ModelError(
+                f"states of model {snapshot.model_version}, {snapshot.state.shape[-1]} floats a node, "
+                f"do not fit model {version}, {size} floats"
+            )
+        if len(snapshot.node):
+            self._grow(int(snapshot.node.max()) + 1)
+            self._last_ms[snapshot.node] = snapshot.time_ms
+            self._state[snapshot.node] = snapshot.state
+
+    def _grow(self, nodes: int) -> None:
+        have = len(self._last_ms)
+        if nodes > have:
+            more = max(nodes, 2 * have) - have
+            self._last_ms = np.concatenate([self._last_ms, np.full(more, _NEVER, np.int64)])
+            self._state = np.concatenate([self._state, np.tile(self.detector.initial_state, (more, 1))])
+
+
+def _waves(rows: Rows) -> Iterator[Int64]:
+    """Indices of the rows, cut so that no wave has a node twice and later rows of a node come in later waves."""
+    if len(np.unique(rows.node)) == len(rows):
+        yield np.arange(len(rows))
+        return
+    order = np.lexsort((rows.time_ms, rows.node))
+    node = rows.node[order]
+    place = np.arange(len(node))
+    starts = np.concatenate([[True], node[1:] != node[:-1]])
+    rank = place - np.maximum.accumulate(np.where(starts, place, 0))
+    by_rank = np.argsort(rank, kind="stable")
+    yield from np.split(order[by_rank], np.cumsum(np.bincount(rank))[:-1])
