@@ -42,10 +42,8 @@ LOWEST_CONTRAST = """
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    found = places.find("chromium")
-    assert not isinstance(found, places.Missing)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found.at, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=places.path_of("chromium"), args=["--no-sandbox"])
         yield browser
         browser.close()
 

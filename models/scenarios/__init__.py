@@ -1,0 +1,1 @@
+"""Attack kinds on real nodes, and recording them."""
