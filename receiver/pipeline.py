@@ -39,6 +39,9 @@ from receiver.wire import Batch, Decoder
 CHECKPOINT_SECONDS = 60
 # Trimming, retention and a look at the model's file: a few queries each.
 HOUSEKEEPING_SECONDS = 5
+# Series are forgotten after this much silence: a rollout that changes a label leaves a generation of them behind.
+# Longer than any outage that the journal's tail could bridge.
+IDLE_SERIES_SECONDS = 6 * 3600
 # States of a model that has none saved are warmed on this much of the stored past.
 WARM_UP_SECONDS = 3600
 
@@ -73,6 +76,7 @@ class Pipeline:
         self._unstored: list[Finished] = []
         self._checkpoint_ms = 0
         self._housekeeping_ms = 0
+        self._forgot_ms = 0
         self._store_bytes = 0
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
@@ -128,6 +132,7 @@ class Pipeline:
 
     def recover(self, now_ms: int) -> None:
         """Take up where the last process stopped. Call it once, before anything else."""
+        self._forgot_ms = now_ms
         self.table.restore(self.store.nodes(), ((series.id, series.labels) for series in self.store.series()))
         self.assembler.know_all()
         self._restore_states(now_ms)
@@ -160,6 +165,8 @@ class Pipeline:
         if self.settings.store is None:  # else the outbox deletes what it has passed on
             self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
         self._store_bytes = self.store.size_bytes()
+        if now_ms - self._forgot_ms >= IDLE_SERIES_SECONDS * 1000:
+            self._forget_idle_series(now_ms)
         try:
             detector = self.watch.poll()
         except ModelError as error:
@@ -181,6 +188,12 @@ class Pipeline:
         states = self.states.snapshot()
         self.store.save_states(States(states.model_version, states.node, states.time_ms, states.state))
         self._checkpoint_ms = now_ms
+
+    def _forget_idle_series(self, now_ms: int) -> None:
+        gone = self.assembler.forget_idle(now_ms - IDLE_SERIES_SECONDS * 1000)
+        self.table.forget(set(gone))
+        self.store.forget_series(gone)
+        self._forgot_ms = now_ms
 
     def _check_room(self) -> None:
         if self.assembler.held_samples > self.settings.max_open_samples:

@@ -281,6 +281,23 @@ def test_equal_instances_in_two_clusters_are_two_nodes(bench: Bench) -> None:
     assert {bench.table.nodes[node] for node in departure.rows.node} == {("x", "a:9100"), ("y", "a:9100")}
 
 
+def test_idle_series_are_forgotten_and_the_others_go_on(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B, LOAD_1)
+    for step in range(1, 8):
+        at = T0 + step * 10_000
+        bench.send([(DISK_B, at, 100.0 + 10 * step), (LOAD_1, at, 1.0)], at)
+        bench.depart(at + DEADLINE_MS)
+    bench.send([(IDLE_0, T0 + 80_000, 1.0)], T0 + 80_000)  # new, in a row that is open
+    assert bench.assembler.forget_idle(T0 + 10_000) == [0]
+    bench.send([(DISK_B, T0 + 80_000, 180.0), (LOAD_1, T0 + 80_000, 2.0)], T0 + 80_000)
+    departure = bench.depart(T0 + 80_000)
+    assert raw(departure, DISK) == [180.0]
+    assert x(departure, DISK) == pytest.approx([1.0])
+    assert raw(departure, CPU) == [1.0]
+    bench.depart(T0 + 80_000 + DEADLINE_MS + HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
 SCRAPES = [
     [
         (labels, T0 + step * 10_000, 100.0 + 7 * step * place)

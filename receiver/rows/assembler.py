@@ -24,10 +24,9 @@ import numpy as np
 
 from receiver.aggregate import Aggregator, Block, Entries, Index
 from receiver.columns import Bool, Float64, Int32, Int64, Samples, is_stale
+from receiver.rows.held import Row, Target
+from receiver.rows.memory import SeriesMemory
 from receiver.series import SeriesTable
-
-# A series that has missed this many scrapes without a staleness marker is gone (its Prometheus stopped, say).
-LIVE_INTERVALS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,62 +51,6 @@ class Timing:
     max_rate_gap_ms: int
 
 
-class _Row:
-    """Samples of one target at one time."""
-
-    __slots__ = (
-        "arrived",
-        "expected",
-        "first_ms",
-        "first_seq",
-        "last_seq",
-        "late",
-        "left",
-        "target",
-        "time_ms",
-        "value",
-    )
-
-    def __init__(self, target: _Target, time_ms: int, now_ms: int, seq: int) -> None:
-        slots = len(target.series)
-        self.target = target
-        self.time_ms = time_ms
-        self.first_ms = now_ms
-        self.first_seq = seq  # of the samples that no departure has had yet
-        self.last_seq = seq
-        self.late = time_ms <= target.last_ms
-        self.left = False
-        self.value: Float64 = np.zeros(slots)
-        self.arrived: Bool = np.zeros(slots, np.bool_)
-        self.expected: Bool = np.zeros(slots, np.bool_)  # known once the row has left
-
-    def take(self, slot: Int32, value: Float64) -> bool:
-        """Write the samples that are not there yet; whether there were any."""
-        new = ~self.arrived[slot]
-        if not new.any():
-            return False
-        # Backwards, so that of two samples for one slot the first stays.
-        slot, value = slot[new][::-1], value[new][::-1]
-        self.value[slot] = value
-        self.arrived[slot] = True
-        return True
-
-
-class _Target:
-    """What is known of one scraped endpoint."""
-
-    __slots__ = ("interval_ms", "last_ms", "node", "rows", "seen", "series", "waiting")
-
-    def __init__(self, node: int, terms: int) -> None:
-        self.node = node
-        self.series: Int32 = np.empty(0, np.int32)  # by slot
-        self.seen: Bool = np.zeros(terms, np.bool_)  # terms that it has ever had
-        self.rows: dict[int, _Row] = {}  # all that are held, by time
-        self.waiting: dict[int, _Row] = {}  # those that will leave in order, by time
-        self.last_ms = -1  # of the newest row that has left
-        self.interval_ms = 0  # 0: not known
-
-
 class Assembler:
     """All rows that are open, and what is known of every kept series."""
 
@@ -115,19 +58,14 @@ class Assembler:
         self._table = table
         self._aggregator = aggregator
         self._timing = timing
-        self._targets: list[_Target] = []
-        self._deadlines: deque[tuple[int, _Row]] = deque()
-        self._horizons: deque[tuple[int, _Row]] = deque()
-        self._touched: set[_Target] = set()
-        self._open: set[_Row] = set()  # have not left
-        self._dirty: set[_Row] = set()  # have left, and have got samples since
+        self._targets: list[Target] = []
+        self._deadlines: deque[tuple[int, Row]] = deque()
+        self._horizons: deque[tuple[int, Row]] = deque()
+        self._touched: set[Target] = set()
+        self._open: set[Row] = set()  # have not left
+        self._dirty: set[Row] = set()  # have left, and have got samples since
         self.held_samples = 0
-        # By series id.
-        self._slot: Int32 = np.empty(0, np.int32)
-        self._live: Bool = np.empty(0, np.bool_)
-        self._seen_ms: Int64 = np.empty(0, np.int64)
-        self._last_ms: Int64 = np.empty(0, np.int64)
-        self._last_value: Float64 = np.empty(0, np.float64)
+        self._memory = SeriesMemory()
 
     @property
     def open_rows(self) -> int:
@@ -141,7 +79,7 @@ class Assembler:
 
     def know_all(self) -> None:
         """Expect the series that a journal has brought back, of which no sample has come yet."""
-        self._make_room(self._table.next_id)
+        self._memory.make_room(self._table.next_id)
         for series in np.flatnonzero(self._table.target[: self._table.next_id] >= 0).tolist():
             self._place(series)
 
@@ -152,17 +90,34 @@ class Assembler:
             row.first_ms = now_ms
             self._deadlines.append((now_ms + self._timing.deadline_ms, row))
 
+    def forget_idle(self, before_ms: int) -> list[int]:
+        """Let go of series of which no row since then had a sample; their ids, for whoever else knows them."""
+        idle = self._memory.idle(before_ms)
+        gone: list[int] = []
+        for target_id in np.unique(self._table.target[idle]).tolist():
+            target = self._targets[target_id]
+            keep = ~np.isin(target.series, idle)
+            for row in target.rows.values():
+                self._widen(row)
+                keep |= row.arrived
+            gone += target.series[~keep].tolist()
+            self.held_samples -= len(target.rows) * int(np.count_nonzero(~keep))
+            target.drop(keep)
+            self._memory.slot[target.series] = np.arange(len(target.series), dtype=np.int32)
+        self._memory.forget(np.array(gone, np.int32))
+        return gone
+
     def add(self, samples: Samples, seq: int, now_ms: int) -> None:
         """Put the samples of journal record `seq` into their rows."""
         if not len(samples):
             return
-        self._make_room(int(samples.series.max()) + 1)
-        for series in samples.series[self._slot[samples.series] < 0].tolist():
+        self._memory.make_room(int(samples.series.max()) + 1)
+        for series in samples.series[self._memory.slot[samples.series] < 0].tolist():
             self._place(series)
         target = self._table.target[samples.series]
         order = np.lexsort((samples.time_ms, target))
         target, time_ms = target[order], samples.time_ms[order]
-        slot, value = self._slot[samples.series[order]], samples.value[order]
+        slot, value = self._memory.slot[samples.series[order]], samples.value[order]
         begins = np.flatnonzero(np.diff(target, prepend=-1) | np.diff(time_ms, prepend=-1))
         ends = [*begins[1:].tolist(), len(order)]
         pieces = zip(begins.tolist(), ends, target[begins].tolist(), time_ms[begins].tolist(), strict=True)
@@ -197,7 +152,7 @@ class Assembler:
         for row in dirty:
             self._widen(row)
         for row in fills:
-            row.expected = self._live[row.target.series]
+            row.expected = self._memory.live[row.target.series]
         departure = Departure(
             rows=self._aggregator.joined(blocks),
             incomplete=np.concatenate([np.empty(0, np.bool_), *incomplete]),
@@ -211,32 +166,22 @@ class Assembler:
             self._forget(self._horizons.popleft()[1])
         return departure
 
-    def _make_room(self, series: int) -> None:
-        if series > len(self._slot):
-            more = max(series, 2 * len(self._slot), 1024) - len(self._slot)
-            self._slot = np.concatenate((self._slot, np.full(more, -1, np.int32)))
-            self._live = np.concatenate((self._live, np.zeros(more, np.bool_)))
-            self._seen_ms = np.concatenate((self._seen_ms, np.zeros(more, np.int64)))
-            self._last_ms = np.concatenate((self._last_ms, np.zeros(more, np.int64)))
-            self._last_value = np.concatenate((self._last_value, np.zeros(more)))
-
     def _place(self, series: int) -> None:
         """Give a series its slot in its target's rows."""
-        if self._slot[series] >= 0:
+        if self._memory.slot[series] >= 0:
             return
         target_id = int(self._table.target[series])
         while len(self._targets) <= target_id:
             node = self._table.targets[len(self._targets)].node
-            self._targets.append(_Target(node, self._aggregator.terms))
+            self._targets.append(Target(node, self._aggregator.terms))
         target = self._targets[target_id]
-        self._slot[series] = len(target.series)
-        self._live[series] = True
+        self._memory.place(series, len(target.series))
         target.series = np.append(target.series, np.int32(series))
 
-    def _add_piece(self, target: _Target, time_ms: int, slot: Int32, value: Float64, seq: int, now_ms: int) -> None:
+    def _add_piece(self, target: Target, time_ms: int, slot: Int32, value: Float64, seq: int, now_ms: int) -> None:
         row = target.rows.get(time_ms)
         if row is None:
-            row = target.rows[time_ms] = _Row(target, time_ms, now_ms, seq)
+            row = target.rows[time_ms] = Row(target, time_ms, now_ms, seq)
             self.held_samples += len(row.value)
             self._open.add(row)
             self._deadlines.append((now_ms + self._timing.deadline_ms, row))
@@ -252,7 +197,7 @@ class Assembler:
             row.first_seq = seq
             self._dirty.add(row)
 
-    def _widen(self, row: _Row) -> None:
+    def _widen(self, row: Row) -> None:
         """Make room for series that the target has gained."""
         more = len(row.target.series) - len(row.value)
         if more:
@@ -261,7 +206,7 @@ class Assembler:
             row.arrived = np.concatenate((row.arrived, np.zeros(more, np.bool_)))
             row.expected = np.concatenate((row.expected, np.zeros(more, np.bool_)))
 
-    def _ready(self, target: _Target, now_ms: int) -> _Row | None:
+    def _ready(self, target: Target, now_ms: int) -> Row | None:
         """The next row of a target, if it can leave."""
         if not target.waiting:
             return None
@@ -269,21 +214,20 @@ class Assembler:
         if now_ms >= row.first_ms + self._timing.deadline_ms:
             return row
         self._widen(row)
-        oldest_ms = row.time_ms - LIVE_INTERVALS * target.interval_ms if target.interval_ms else 1
-        expected = self._live[target.series] & (self._seen_ms[target.series] >= max(1, oldest_ms))
+        expected = self._memory.expected(target.series, row.time_ms, target.interval_ms)
         return row if expected.any() and not (expected & ~row.arrived).any() else None
 
-    def _release(self, row: _Row, now_ms: int) -> None:
+    def _release(self, row: Row, now_ms: int) -> None:
         row.left = True
         row.target.waiting.pop(row.time_ms, None)
         self._open.discard(row)
         self._horizons.append((now_ms + self._timing.late_horizon_ms, row))
 
-    def _forget(self, row: _Row) -> None:
+    def _forget(self, row: Row) -> None:
         self.held_samples -= len(row.value)
         del row.target.rows[row.time_ms]
 
-    def _leave(self, wave: list[_Row]) -> tuple[Block, Bool, Bool]:
+    def _leave(self, wave: list[Row]) -> tuple[Block, Bool, Bool]:
         """Features of one row each of several targets, whether they lack a series, which of the wave they are.
 
         What the next rows need is remembered.
@@ -294,19 +238,15 @@ class Assembler:
         series, index, arrived, value = _flat(wave)
         time_ms = np.array([row.time_ms for row in wave], np.int64)
         interval_ms = np.array([target.interval_ms for target in targets], np.int64)
-        oldest_ms = np.where(interval_ms > 0, time_ms - LIVE_INTERVALS * interval_ms, 1)
-        expected = self._live[series] & (self._seen_ms[series] >= np.maximum(oldest_ms, 1)[index])
         at_ms = time_ms[index]
+        expected = self._memory.expected(series, at_ms, interval_ms[index])
         finite, stale = np.isfinite(value), is_stale(value)
         present = arrived & finite
         missing = (expected & ~arrived) | (arrived & ~finite & ~stale)
         value = np.where(present, value, 0.0)
-        rate = self._rates(series, at_ms, value, present)
-
-        self._last_ms[series[present]] = at_ms[present]
-        self._last_value[series[present]] = value[present]
-        self._seen_ms[series[arrived]] = at_ms[arrived]
-        self._live[series[arrived]] = ~stale[arrived]
+        rate = self._memory.rates(series, at_ms, value, self._timing.max_rate_gap_ms)
+        self._memory.remember(series[present], at_ms[present], value[present])
+        self._memory.saw(series[arrived], at_ms[arrived], stale[arrived])
         term = self._table.term[series]
         seen = np.stack([target.seen for target in targets])
         seen[index[present], term[present]] = True
@@ -328,15 +268,7 @@ class Assembler:
         lacking = np.bincount(index[missing], minlength=len(wave)) > 0
         return block.where(some), lacking[some], some
 
-    def _rates(self, series: Int32, at_ms: Int64, value: Float64, present: Bool) -> Float64:
-        last_ms, last = self._last_ms[series], self._last_value[series]
-        elapsed_ms = at_ms - last_ms
-        rated = present & (last_ms > 0) & (elapsed_ms > 0) & (elapsed_ms <= self._timing.max_rate_gap_ms)
-        rise = np.where(value >= last, value - last, value)
-        rate: Float64 = np.divide(1000.0 * rise, elapsed_ms, out=np.full(len(series), np.nan), where=rated)
-        return rate
-
-    def _again(self, rows: list[_Row]) -> Block:
+    def _again(self, rows: list[Row]) -> Block:
         """Features of rows that have left, without rates; nothing is remembered."""
         if not rows:
             return self._aggregator.joined([])
@@ -359,7 +291,7 @@ class Assembler:
         )
 
 
-def _flat(rows: list[_Row]) -> tuple[Int32, Index, Bool, Float64]:
+def _flat(rows: list[Row]) -> tuple[Int32, Index, Bool, Float64]:
     """Series, row index, arrival and value of every slot of these rows."""
     series = np.concatenate([row.target.series for row in rows])
     index = np.repeat(np.arange(len(rows)), [len(row.value) for row in rows])
