@@ -35,17 +35,19 @@ def record(
     """Record `before_seconds` of quiet, the command, and `after_seconds` more; the number of requests."""
     events: list[tuple[int, str]] = []
     name = " ".join(command)
-    with tempfile.TemporaryDirectory(prefix="nodescore-record-") as folder, _sink() as (url, requests):
-        with (
-            node_exporter(Path(folder)) as exporter,
-            prometheus(Path(folder), load(), url, exporter, node, scrape_seconds) as server,
-        ):
-            time.sleep(before_seconds)
-            events.append((_now_ms(), f"{name} begins"))
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the caller's own
-            events.append((_now_ms(), f"{name} ends"))
-            time.sleep(after_seconds)
-            server.check()
+    # Prometheus is the first to end, and sends what it still holds before it does.
+    with (
+        tempfile.TemporaryDirectory(prefix="nodescore-record-") as folder,
+        _sink() as (url, requests),
+        node_exporter(Path(folder)) as exporter,
+        prometheus(Path(folder), load(), url, exporter, node, scrape_seconds) as server,
+    ):
+        time.sleep(before_seconds)
+        events.append((_now_ms(), f"{name} begins"))
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the caller's own
+        events.append((_now_ms(), f"{name} ends"))
+        time.sleep(after_seconds)
+        server.check()
     for request in requests:
         if events and request["at_ms"] >= events[0][0]:
             request["event"] = events.pop(0)[1]
