@@ -1,0 +1,242 @@
+"""What only TimescaleDB does: migration, chunks, the data set's view, licences, and errors that say what to change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from receiver.catalogue import load
+from receiver.columns import NodeName
+from receiver.errors import ConfigurationError, StoreUnavailable
+from receiver.store.timescale import TimescaleStore
+from receiver.store.timescale.schema import MIGRATIONS
+from tests.servers.timescale import TimescaleServer, empty_database
+from tests.store.data import (
+    CATALOGUE,
+    DAY_MS,
+    NAN,
+    T0,
+    catalogue_of,
+    finished,
+    label,
+    names,
+    scores_of,
+    stored_rows,
+    stored_scores,
+)
+
+PUMP = NodeName("east", "pump-1")
+
+
+@pytest.fixture
+def database(timescale_dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection of the test's own to the store's database."""
+    with psycopg.connect(timescale_dsn, autocommit=True) as connection:
+        yield connection
+
+
+def query(database: psycopg.Connection[tuple[object, ...]], text: str) -> list[tuple[object, ...]]:
+    """All rows."""
+    return database.execute(text).fetchall()
+
+
+def test_a_time_is_the_same_instant_in_the_database(
+    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(1))
+    timescale_store.write(finished([(1, 1_795_161_600_123, (1, 2, 3))]))
+    assert query(database, "SELECT time AT TIME ZONE 'UTC' || '' FROM pump_samples") == [("2026-11-20 08:00:00.123",)]
+
+
+def test_missing_values_are_null_not_nan(
+    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(1))
+    timescale_store.write(finished([(1, T0, (1, NAN, 3))], scores=scores_of((1, T0, NAN, (1, 2, 3), (NAN,) * 3))))
+    assert query(database, 'SELECT flow, heat, "order" FROM pump_samples') == [(1, None, 3)]
+    assert query(database, "SELECT score, x, contribution FROM pump_scores") == [(None, [1, 2, 3], None)]
+
+
+def test_rows_are_in_hypertables_of_a_day(
+    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(1))
+    timescale_store.write(finished([(1, T0 + day * DAY_MS, (1, 2, 3)) for day in range(4)]))
+    tables = "SELECT hypertable_name, num_chunks FROM timescaledb_information.hypertables ORDER BY 1"
+    assert query(database, tables) == [("pump_samples", 4), ("pump_scores", 0)]
+    assert timescale_store.delete_before(T0 + DAY_MS + DAY_MS // 2) == 1
+    assert [time_ms for _, time_ms in stored_rows(timescale_store)] == [T0 + day * DAY_MS for day in (1, 2, 3)]
+
+
+def test_the_data_set_has_the_features_and_the_attack_of_the_newest_label(
+    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(3))
+    timescale_store.write(finished([(n, T0 + i, (n, i, NAN)) for n in (1, 3) for i in range(4)]))
+    timescale_store.add_label(label(PUMP, T0 + 1, T0 + 2))
+    timescale_store.add_label(label(PUMP, T0 + 2, T0 + 3, attack=False, created_ms=T0 + 9))  # a false positive, later
+    timescale_store.add_label(label(NodeName("east", "pump-3"), T0, T0 + 9))  # a node of that name elsewhere
+    columns = [column.name for column in database.execute("SELECT * FROM pump_dataset LIMIT 0").description or ()]
+    assert columns == ["time", "cluster", "node", "flow", "heat", "order", "attack"]
+    found = query(database, "SELECT cluster, node, heat, attack FROM pump_dataset ORDER BY cluster, time")
+    assert found == [
+        ("east", "pump-1", 0, 0),
+        ("east", "pump-1", 1, 1),
+        ("east", "pump-1", 2, 0),
+        ("east", "pump-1", 3, 0),
+        *(("west", "pump-2", i, 0) for i in range(4)),
+    ]
+
+
+def test_the_24_features_are_the_papers_table_2(timescale_dsn: str) -> None:
+    TimescaleStore.connect(timescale_dsn, load()).close()
+    with psycopg.connect(timescale_dsn) as database:
+        columns = [column.name for column in database.execute("SELECT * FROM node_dataset LIMIT 0").description or ()]
+    assert columns == ["time", "cluster", "node", *load().feature_names, "attack"]
+    assert len(columns) == 3 + 24 + 1
+
+
+def test_a_catalogue_that_gained_features_gets_their_columns(
+    timescale_store: TimescaleStore, timescale_dsn: str
+) -> None:
+    timescale_store.add_nodes(names(1))
+    timescale_store.write(finished([(1, T0, (1, 2, 3))], scores=scores_of((1, T0, 0.5, (0.25, 0.5, 0.75), (0, 0, 1)))))
+    wider = TimescaleStore.connect(timescale_dsn, catalogue_of("new", "order", "flow"))
+    assert stored_rows(wider) == {(PUMP, T0): (None, 3, 1)}
+    assert stored_scores(wider) == {(PUMP, T0): (0.5, (None, 0.75, 0.25), (None, 1, 0))}
+    wider.close()
+    with psycopg.connect(timescale_dsn) as database:
+        assert database.execute('SELECT new, "order", flow, attack FROM pump_dataset').fetchall() == [(None, 3, 1, 0)]
+    assert stored_rows(timescale_store) == {(PUMP, T0): (1, 2, 3)}
+
+
+def test_services_that_start_at_once_make_the_tables_once(timescale_dsn: str) -> None:
+    errors: list[Exception] = []
+
+    def start() -> None:
+        try:
+            TimescaleStore.connect(timescale_dsn, CATALOGUE).close()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_a_name_that_postgres_cannot_hold_does_not_stop_the_rows(timescale_store: TimescaleStore) -> None:
+    timescale_store.add_nodes({1: NodeName("east", "a\x00b"), 2: NodeName("\ud800", "c")})
+    timescale_store.write(finished([(1, T0, (1, 1, 1)), (2, T0, (2, 2, 2))]))
+    assert set(stored_rows(timescale_store).values()) == {(1, 1, 1), (2, 2, 2)}
+
+
+def test_naming_known_nodes_again_uses_up_no_ids(timescale_store: TimescaleStore) -> None:
+    for _ in range(5):
+        timescale_store.add_nodes(names(3))
+    timescale_store.add_nodes({9: NodeName("east", "new")})
+    assert sorted(timescale_store.nodes()) == [1, 2, 3, 4]
+
+
+def test_a_database_without_the_extension_and_a_user_without_the_right_to_make_it(timescale: TimescaleServer) -> None:
+    with empty_database(timescale) as dsn, psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("CREATE ROLE plain LOGIN PASSWORD 'sesame-street'")
+        admin.execute("GRANT ALL ON SCHEMA public TO plain")
+        parts = urlsplit(dsn)
+        as_plain = parts._replace(netloc=f"plain:sesame-street@{parts.hostname}:{parts.port}").geturl()
+        try:
+            with pytest.raises(ConfigurationError, match="superuser run CREATE EXTENSION timescaledb"):
+                TimescaleStore.connect(as_plain, CATALOGUE)
+        finally:
+            admin.execute("DROP OWNED BY plain")
+            admin.execute("DROP ROLE plain")
+
+
+def test_a_user_without_the_right_to_make_tables(
+    timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    database.execute("CREATE EXTENSION timescaledb")
+    database.execute("CREATE ROLE reader LOGIN PASSWORD 'sesame-street'")
+    parts = urlsplit(timescale_dsn)
+    as_reader = parts._replace(netloc=f"reader:sesame-street@{parts.hostname}:{parts.port}").geturl()
+    try:
+        with pytest.raises(ConfigurationError, match=r"permission denied .* right to make tables"):
+            TimescaleStore.connect(as_reader, CATALOGUE)
+    finally:
+        database.execute("DROP ROLE reader")
+
+
+def test_a_database_of_another_encoding(timescale: TimescaleServer) -> None:
+    with psycopg.connect(timescale.dsn, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS nodescore_test_latin")
+        admin.execute(
+            "CREATE DATABASE nodescore_test_latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            dsn = urlsplit(timescale.dsn)._replace(path="/nodescore_test_latin").geturl()
+            with pytest.raises(ConfigurationError, match="encoding is LATIN1"):
+                TimescaleStore.connect(dsn, CATALOGUE)
+        finally:
+            admin.execute("DROP DATABASE nodescore_test_latin")
+
+
+@pytest.mark.usefixtures("timescale_store")
+def test_tables_of_a_newer_version(timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]) -> None:
+    database.execute("UPDATE nodescore_schema SET version = %s", (len(MIGRATIONS) + 1,))
+    with pytest.raises(ConfigurationError, match="made by a newer nodescore"):
+        TimescaleStore.connect(timescale_dsn, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://ann:sesame-street@127.0.0.1:1/db",
+        "postgresql://ann:sesame-street@127.0.0.1:1/db?nonsense=1",
+        "postgresql://ann:sesame-street@host:port:what/db",
+        "postgresql://ann:sesame-street@[::1/db",
+    ],
+)
+def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password(dsn: str) -> None:
+    with pytest.raises((StoreUnavailable, ConfigurationError)) as caught:
+        TimescaleStore.connect(dsn, CATALOGUE)
+    assert "sesame" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_wrong_password_is_said_without_it(timescale: TimescaleServer) -> None:
+    parts = urlsplit(timescale.dsn)
+    with pytest.raises(StoreUnavailable) as caught:
+        TimescaleStore.connect(
+            parts._replace(netloc=f"nobody:sesame-street@{parts.hostname}:{parts.port}").geturl(), CATALOGUE
+        )
+    assert "nobody" in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_table_that_somebody_dropped_is_made_again_after_reconnecting(
+    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(1))
+    database.execute("DROP TABLE pump_samples CASCADE")
+    with pytest.raises(StoreUnavailable, match="pump_samples"):
+        timescale_store.write(finished([(1, T0, (1, 2, 3))]))
+    again = TimescaleStore.connect(timescale_dsn, CATALOGUE)
+    again.add_nodes(names(1))
+    again.write(finished([(1, T0, (1, 2, 3))]))
+    assert len(stored_rows(again)) == 1
+    again.close()
+
+
+def test_the_labels_of_both_ends_of_the_outbox_are_the_same_label(timescale_store: TimescaleStore) -> None:
+    given = replace(label(PUMP, T0, T0 + 1), score=2.5, model_version="v9")
+    assert timescale_store.add_label(given) == timescale_store.add_label(replace(given, id=77))
+    (found,) = timescale_store.labels(0, 1 << 50)
+    assert (found.score, found.model_version) == (2.5, "v9")
