@@ -45,3 +45,10 @@ def embedded(of: Settings, wanted: Catalogue) -> tuple[None, str]:
         return None, f"{path}: {len(reader.nodes())} nodes, {path.stat().st_size / 1e6:.1f} MB"
     finally:
         reader.close()
+
+
+def timescale() -> tuple[None, str]:
+    """The extra is installed. The server is not asked: connecting makes its tables."""
+    import receiver.store.timescale  # noqa: F401 - the import is the check
+
+    return None, "psycopg is installed; `serve` connects, and goes on without the server while it is down"

@@ -63,6 +63,8 @@ def check(
         if catalogue is not None:
             checking.line("model", lambda: checks.model(settings, catalogue))
             checking.line("store", lambda: checks.embedded(settings, catalogue))
+            if settings.store is not None:
+                checking.line("timescaledb", checks.timescale)
     raise typer.Exit(2 if checking.faults else 0)
 
 

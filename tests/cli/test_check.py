@@ -72,3 +72,10 @@ def test_a_data_folder_that_cannot_be_one_is_named(nodescore: Nodescore, model: 
     done = nodescore("check", "--model", model, "--data-dir", model / "data")
     assert done.status == 2
     assert f"FAULT  store: data folder {model / 'data'}: {model} is not a folder that can be written" in done.out
+
+
+def test_a_timescaledb_has_a_line_and_its_password_has_none(nodescore: Nodescore, model: Path) -> None:
+    done = nodescore("check", "--model", model, "--store", "postgresql://nodescore:secret@db/nodescore")
+    assert done.status == 0
+    assert "ok     timescaledb: psycopg is installed" in done.out
+    assert "secret" not in done.out + done.err
