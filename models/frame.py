@@ -75,7 +75,7 @@ class Scales:
     scale: Float64  # [F] > 0, standard deviation of a node's rows around its own level
     spread: Float64  # [F] > 0, standard deviation of the nodes' levels
     direction: Float64  # [F] +1: only more is harmful, −1: only less is, 0: both are
-    known: Float64  # [F] 1 where training saw the feature, else 0
+    weight: Float64  # [F] in the mean over features; 0 where training never saw one
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,14 @@ def framed(
     expected = graph.op("Add", variance, doubt)
     deviation = graph.op("Mul", graph.op("Sub", graph.op("Asinh", smooth), level), present)
     standard = graph.op("Div", deviation, graph.op("Sqrt", expected))
-    standard = graph.op("Mul", standard, graph.const(scales.known))
+    standard = graph.op("Mul", standard, graph.const(scales.weight > 0))
 
     # What it means: harmful, squared, smoothed, and what of the threshold it fills.
     harm = _harmful(graph, core(graph, standard), scales.direction)
     harm = graph.op("Mul", graph.op("Min", harm, graph.const(CLIP)), present)
     gain = _gain(graph, times.score_half_life_seconds)
     energy = _toward(graph, energy, graph.op("Mul", harm, harm), gain)
-    share = graph.op("Mul", energy, graph.const(1 / (max(1.0, scales.known.sum()) * threshold)))
+    share = graph.op("Mul", energy, graph.const(scales.weight / (max(1.0, scales.weight.sum()) * threshold)))
     score = graph.op("ReduceSum", share, graph.const([1], np.int64), keepdims=0)
 
     # What is learnt of it.

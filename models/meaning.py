@@ -18,6 +18,7 @@ class Meaning(NamedTuple):
 
     direction: int
     unit: float
+    weight: float = 1.0
 
 
 SHARE = 1.0  # of something bounded, like CPU time, and of load, which is counted in CPUs
@@ -33,8 +34,9 @@ MEANINGS = {
     "forks_total": Meaning(1, 5),  # /s
     "intr": Meaning(1, 500),
     "load1": Meaning(1, SHARE),
-    "load5": Meaning(1, SHARE),
-    "load15": Meaning(1, SHARE),
+    # What load1 was: the model averages over time itself, and these would keep alerts open long after their cause.
+    "load5": Meaning(1, SHARE, weight=0),
+    "load15": Meaning(1, SHARE, weight=0),
     "receive_drop": Meaning(1, 1),  # packets/s
     "receive_errs": Meaning(1, 1),
     "transmit_packets": Meaning(1, 20),

@@ -35,20 +35,22 @@ MAX_ROW_SECONDS = 300.0
 def blank(normal: Table) -> Scales:
     """Scales of which only units and directions are known: enough for `frame.smoother`."""
     features = len(normal.features)
-    unit, known, direction = np.ones(features), np.zeros(features), np.zeros(features)
+    unit, weight, direction = np.ones(features), np.zeros(features), np.zeros(features)
     for feature, name in enumerate(normal.features):
         values = normal.x[:, feature].astype(np.float64)
         values = values[np.isfinite(values)]
-        known[feature] = len(values) > 0
+        weight[feature] = len(values) > 0
         size = np.abs(values[values != 0])
         is_share = not len(size) or (values.min() >= 0 and values.max() <= 1)
         if name in MEANINGS:
-            direction[feature], unit[feature] = MEANINGS[name]
+            meaning = MEANINGS[name]
+            direction[feature], unit[feature] = meaning.direction, meaning.unit
+            weight[feature] *= meaning.weight
             is_share = unit[feature] == SHARE
         if not is_share and len(size):
             unit[feature] = max(unit[feature], np.quantile(size, 0.1) / 10, np.median(size) / 100)
     nothing = np.zeros(features)
-    return Scales(normal.features, unit, nothing, nothing + 1, nothing + 1, direction, known)
+    return Scales(normal.features, unit, nothing, nothing + 1, nothing + 1, direction, weight)
 
 
 def fit(normal: Table, smooth: Float64, row_seconds: Float64) -> Scales:
@@ -73,9 +75,9 @@ def fit(normal: Table, smooth: Float64, row_seconds: Float64) -> Scales:
     prior = np.where(share, PRIOR_SHARE, PRIOR_AMOUNT) ** 2
     # The calm half of the nodes sets it: a node's own variance can grow in the frame, but not fall below.
     own = np.where(seen, around / np.maximum(seconds, 1e-9), np.nan)
-    own[:, start.known == 0] = 0
+    own[:, ~seen.any(axis=0)] = 0
     own = np.nanmedian(own, axis=0)
     variance = (seconds.sum(axis=0) * own + PRIOR_SECONDS * prior) / (seconds.sum(axis=0) + PRIOR_SECONDS)
     prior = np.where(share, SPREAD_SHARE, SPREAD_AMOUNT) ** 2
     spread = (nodes_seen * between + SPREAD_PRIOR_NODES * prior) / (nodes_seen + SPREAD_PRIOR_NODES)
-    return Scales(start.names, start.unit, level, np.sqrt(variance), np.sqrt(spread), start.direction, start.known)
+    return Scales(start.names, start.unit, level, np.sqrt(variance), np.sqrt(spread), start.direction, start.weight)

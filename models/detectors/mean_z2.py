@@ -14,7 +14,7 @@ from models.table import Table
 
 # Half-life of the score in rows, so that a few rows make it, and its bounds in seconds.
 SCORE_HALF_LIFE_ROWS = 5
-SCORE_HALF_LIFE_SECONDS = (30.0, 300.0)
+SCORE_HALF_LIFE_SECONDS = (15.0, 300.0)
 
 
 def fit(rows: Table) -> Callable[[float], onnx.ModelProto]:

@@ -99,7 +99,7 @@ class Detector:
         score, next_state, contribution = self._run(x, elapsed_seconds, state)
         if contribution is None:
             contribution = np.full(x.shape, np.nan, np.float32)
-            over = np.flatnonzero(score > 1)
+            over = np.flatnonzero((score > 1) & np.isfinite(score))
             if len(over):
                 contribution[over] = self._leave_one_out(x[over], elapsed_seconds[over], state[over], score[over])
         return StepResult(score, next_state, contribution)
