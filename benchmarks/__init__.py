@@ -1,0 +1,1 @@
+"""The headline numbers, each reproducible by one command."""
