@@ -79,14 +79,17 @@ class Detector:
         except (ValueError, RecursionError) as error:
             raise ModelError(f"model {path}: is not an ONNX file: {error}") from None
         session = _session(body, path)
-        info, initial_state = _describe(session, path, hashlib.sha256(body).hexdigest())
+        try:
+            info, initial_state = _describe(session, path, hashlib.sha256(body).hexdigest())
+            _check_signature(session, info)
+        except UnicodeDecodeError:
+            raise ModelError(f"model {path}: holds names that are not UTF-8") from None
         if feature_names is not None and info.feature_names != tuple(feature_names):
             raise ModelError(
                 f"model {path}: its features are not the catalogue's; "
                 f"model: {', '.join(info.feature_names)}; catalogue: {', '.join(feature_names)}"
             )
         detector = cls(session, info, initial_state)
-        _check_signature(session, info)
         detector._try()
         return detector
 
@@ -157,7 +160,7 @@ def _session(body: bytes, path: Path) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # faults come as exceptions; it would print them too
     try:
-        return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime's have no common base
         raise ModelError(f"model {path}: is not an ONNX file that runs here: {_one_line(error)}") from None
 
