@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -53,6 +54,8 @@ def demo(
 
         nodescore demo --live
     """
+    # Whatever ends the demo ends the programs that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     requests = [] if live else read(recording or _shipped())
     catalogue = load_catalogue()
     with tempfile.TemporaryDirectory(prefix="nodescore-demo-") as name, ExitStack() as stack:

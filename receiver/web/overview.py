@@ -18,7 +18,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from receiver import __version__
 from receiver.columns import NodeName, Scores
+from receiver.errors import Unavailable
 from receiver.exposition import Snapshot
+from receiver.health import Component
 from receiver.web.chart import HEIGHT, TOP_SCORE, WIDTH, Chart, chart, height_of
 from receiver.web.instants import format_duration
 from receiver.web.nodes import MAX_SEARCH_CHARACTERS, known_count, ranked
@@ -82,7 +84,12 @@ def router(service: Service) -> APIRouter:
         pages = max(1, -(-len(found) // NODES_A_PAGE))
         page = min(page, pages)
         shown = found[(page - 1) * NODES_A_PAGE : page * NODES_A_PAGE]
-        history = service.history(now_ms - HISTORY_MS, now_ms + 1, shown.tolist())
+        troubles = [component for component in service.status() if component.state != "ok"]
+        try:
+            history = service.history(now_ms - HISTORY_MS, now_ms + 1, shown.tolist())
+        except Unavailable as error:  # the scores of now are in memory, and are what one has come for
+            history = Scores.empty(len(snapshot.feature_names))
+            troubles.append(Component("history", "degraded", str(error)))
         shares = _shares(service, snapshot, shown.tolist(), helps)
         body = template.render(
             version=__version__,
@@ -90,7 +97,7 @@ def router(service: Service) -> APIRouter:
             target=request.url.netloc,
             model=snapshot.model_version,
             detector=snapshot.model_detector,
-            troubles=[component for component in service.status() if component.state != "ok"],
+            troubles=troubles,
             time=datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%H:%M:%S UTC"),
             q=q,
             page=page,

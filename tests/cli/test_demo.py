@@ -38,11 +38,12 @@ def test_within_a_minute_the_attack_shows_and_the_end_says_what_was_seen(demo: D
     assert [line.split()[0] for line in lines[-3:]] == ["Next:", "put", "then"]
 
 
-def test_ctrl_c_ends_it_cleanly(demo: Demo) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_request_to_end_ends_it_cleanly(demo: Demo, end: signal.Signals) -> None:
     with demo() as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         out, err = process.communicate(timeout=60)
     assert first.startswith("The page:")
     assert (process.returncode, err) == (0, "")

@@ -150,7 +150,8 @@ def test_a_replay_sends_every_body_with_its_samples_moved_and_their_spacing_kept
     requests = read(SHIPPED)
     with sink((204, "")) as receiving:
         done = nodescore("replay", SHIPPED, "--url", receiving.url, "--speed", "0")
-    assert (done.status, done.out) == (0, f"{len(requests)} requests sent to {receiving.url}: {len(requests)} × 204\n")
+    assert done.out == f"{len(requests)} requests sent to {receiving.url}: {len(requests)} × 204\n"
+    assert (done.status, done.err) == (0, "")
     before = [sorted(times_of(request.body)) for request in requests]
     after = [sorted(times_of(body)) for body in receiving.bodies]
     deltas = {new - old for olds, news in zip(before, after, strict=True) for old, new in zip(olds, news, strict=True)}
@@ -177,3 +178,10 @@ def test_a_recording_without_times_is_not_shifted(nodescore: Nodescore, tmp_path
     done = nodescore("replay", "a.jsonl")
     assert done.status == 2
     assert "some lines have no at_ms; send it with --no-shift --speed 0" in done.err
+
+
+def test_at_a_terminal_the_sending_has_a_bar(nodescore: Nodescore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with sink((204, "")) as receiving:
+        done = nodescore("replay", SHIPPED, "--url", receiving.url, "--speed", "0")
+    assert "sending" in done.err

@@ -24,6 +24,7 @@ class HeldService:
     catalogue: Catalogue = field(default_factory=load)
     components: list[Component] = field(default_factory=list)
     reload_error: NodescoreError | None = None
+    history_error: NodescoreError | None = None
     reloads: int = 0
 
     def __post_init__(self) -> None:
@@ -66,6 +67,8 @@ class HeldService:
         return "model 2026-11-01 loaded"
 
     def history(self, since_ms: int, until_ms: int, nodes: Sequence[int]) -> Scores:
+        if self.history_error:
+            raise self.history_error
         all_scores = list(self.scores.values())
         blocks = [(node, np.array(all_scores[node], np.float32)) for node in nodes]
         node = np.concatenate([np.full(len(score), n, np.int32) for n, score in blocks] or [np.empty(0, np.int32)])

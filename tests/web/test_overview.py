@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import httpx
 
 from receiver.columns import NodeName
+from receiver.errors import StoreUnavailable
 from receiver.health import Component
 from tests.web.service import HeldService, fleet
 
@@ -95,6 +96,14 @@ def test_trouble_stands_on_the_page(serve: Serve) -> None:
     text = Page(serve(service)).text
     assert "TimescaleDB refused" in text
     assert "journal" not in text
+
+
+def test_without_a_store_the_scores_of_now_are_still_shown(serve: Serve) -> None:
+    service = fleet(3)
+    service.history_error = StoreUnavailable("the store is locked")
+    page = Page(serve(service))
+    assert page.count("tr") - 1 == 3
+    assert "history the store is locked" in page.text
 
 
 def test_nothing_is_fetched_from_elsewhere(serve: Serve) -> None:
