@@ -1,0 +1,139 @@
+"""CPU time of one request of 2,000 node_exporter series whose labels are known: `python -m benchmarks.request`.
+
+In: the exposition of a real node_exporter, from --exposition FILE or from one that is started for it. It is sent for
+as many nodes as make 2,000 series: all of it, and only what the catalogue wants. Out: a Markdown table of CPU time
+(user + system, of the whole process and all its threads) per request for each stage: taking the body apart, the
+journal with its sync, rows, scores and the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+
+from receiver import catalogue
+from receiver.catalogue import Catalogue
+from receiver.detector import Detector
+from receiver.exposition import Exposition, Snapshot
+from receiver.pipeline import Pipeline
+from receiver.registry import shipped_model
+from receiver.settings import Settings
+from receiver.store.embedded import EmbeddedStore
+from tests.servers import places
+from tests.servers.prometheus import NodeExporter
+from tests.wire.requests import HEADERS, Series, body
+
+SERIES = 2000
+SCRAPE_MS = 10_000
+ROUNDS = 60  # scrapes; the first ones are not counted
+WARM_UP_ROUNDS = 10
+
+_LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+Labels = Mapping[str, str]
+
+
+def parse(exposition: str) -> list[tuple[Labels, float]]:
+    """Label sets and values of a text exposition."""
+    matches = (_LINE.match(line) for line in exposition.splitlines())
+    return [({"__name__": m[1], **dict(_LABEL.findall(m[2] or ""))}, float(m[3])) for m in matches if m]
+
+
+def requests(scraped: list[tuple[Labels, float]], version: int) -> Iterator[tuple[int, bytes]]:
+    """A time and a body of exactly `SERIES` series for each scrape; counters go on."""
+    nodes = -(-SERIES // len(scraped))
+    now_ms = time.time_ns() // 1_000_000
+    for step in range(ROUNDS):
+        at_ms = now_ms + (step - ROUNDS) * SCRAPE_MS
+        series = [
+            Series(
+                sorted({**labels, "instance": f"10.0.0.{node}:9100", "job": "node"}.items()), [(value + step, at_ms)]
+            )
+            for node in range(nodes)
+            for labels, value in scraped
+        ]
+        yield at_ms, body(version, series[:SERIES])
+
+
+def stages_of(pipeline: Pipeline, version: int, at_ms: int, content: bytes) -> list[float]:
+    """CPU milliseconds of this process in each stage."""
+    times = [time.process_time()]
+    batch = pipeline.decode(content, HEADERS[version], at_ms)
+    times.append(time.process_time())
+    pipeline.commit([batch], at_ms)
+    times.append(time.process_time())
+    pipeline.flush(at_ms + 8000)
+    times.append(time.process_time())
+    if batch.status != 204:
+        sys.exit(f"request refused: {batch.message}")
+    return [1000 * (after - before) for before, after in itertools.pairwise(times)]
+
+
+def run(scraped: list[tuple[Labels, float]], version: int, wanted: Catalogue, model: Path) -> list[float]:
+    """Median CPU milliseconds a request of each stage."""
+    detector = Detector.load(model, wanted.feature_names)
+    exposition = Exposition(
+        Snapshot.empty(wanted.feature_names, detector.info.version, detector.info.detector),
+        staleness_seconds=300,
+        top_features=5,
+        contribution_floor=0.5,
+        clock=time.time,
+        version="benchmark",
+    )
+    stages: list[list[float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = EmbeddedStore.open(Path(folder, "store.sqlite"), wanted, "full")
+        pipeline = Pipeline(Settings.model_validate({}), wanted, store, detector, exposition)
+        pipeline.recover(0)
+        for at_ms, content in requests(scraped, version):
+            stages.append(stages_of(pipeline, version, at_ms, content))
+        store.close()
+    return [median(column) for column in zip(*stages[WARM_UP_ROUNDS:], strict=True)]
+
+
+def scrape() -> str:
+    """The exposition of a node_exporter that is started for it."""
+    place = places.find("node_exporter")
+    if isinstance(place, places.Missing):
+        sys.exit(f"request: {place.why}; give --exposition FILE")
+    with tempfile.TemporaryDirectory() as folder:
+        exporter = NodeExporter(Path(folder))
+        exporter.start()
+        try:
+            with urllib.request.urlopen(f"http://{exporter.address}/metrics", timeout=30) as answer:
+                text: str = answer.read().decode()
+        finally:
+            exporter.stop()
+    return text
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--exposition", type=Path, help="text exposition of a node_exporter")
+    parser.add_argument("--model", type=Path, default=shipped_model())
+    given = parser.parse_args()
+    wanted = catalogue.load()
+    scraped = parse(given.exposition.read_text() if given.exposition else scrape())
+    kept = [(labels, value) for labels, value in scraped if wanted.term_of(labels) is not None]
+    print(f"{len(scraped)} series a node, of which {len(kept)} are kept; {SERIES} series a request\n")
+    print("| case | decode | journal | rows, scores, store | CPU ms a request | samples a CPU second |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, series in (("unfiltered", scraped), ("pre-filtered", kept)):
+        for version in (1, 2):
+            stages = run(series, version, wanted, given.model)
+            parts = " | ".join(f"{stage:.2f}" for stage in stages)
+            print(f"| {name} v{version} | {parts} | {sum(stages):.2f} | {SERIES / sum(stages) / 1000:.2f} M |")
+
+
+if __name__ == "__main__":
+    main()
