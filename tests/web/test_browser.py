@@ -91,6 +91,14 @@ def test_a_screen_reader_finds_a_table_with_headers_and_named_charts(
         assert page.get_by_role("searchbox", name="Find nodes by name or cluster").count() == 1
 
 
+def test_the_line_of_a_chart_is_drawn_not_filled_and_red_above_the_threshold(chromium: Browser, serve: Serve) -> None:
+    page, _ = opened(chromium, serve(fleet(1)))
+    style = "(path) => [getComputedStyle(path).fill, getComputedStyle(path).stroke, path.tagName]"
+    under, over = (page.locator(f".chart {part}").evaluate(style) for part in (".under", ".over"))
+    assert (under[0], under[2], over[0], over[2]) == ("none", "path", "none", "path")
+    assert over[1] == page.locator(".score span").evaluate("(text) => getComputedStyle(text).color")
+
+
 def test_without_javascript_search_and_pages_work(chromium: Browser, serve: Serve, attacked: HeldService) -> None:
     page, _ = opened(chromium, serve(attacked), java_script_enabled=False)
     page.fill("#q", "10-0-0-7.")
