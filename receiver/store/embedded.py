@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -178,6 +179,8 @@ class EmbeddedStore(EmbeddedReader):
             ).fetchall()
         if not found:
             return None
+        usual_bytes = statistics.mode(len(state) for _, _, state in found)
+        found = [row for row in found if len(row[2]) == usual_bytes]  # another length is damage
         node, time_ms, state = zip(*found, strict=True)
         return States(
             model_version=model_version,
@@ -231,7 +234,10 @@ class EmbeddedStore(EmbeddedReader):
 
 def _lock(path: Path) -> IO[bytes]:
     """Hold a lock beside the file, never on it: closing any handle of the file would drop SQLite's own locks."""
-    handle = path.with_name(path.name + ".lock").open("ab")
+    try:
+        handle = path.with_name(path.name + ".lock").open("ab")
+    except OSError as error:
+        raise ConfigurationError(f"store {path}: its lock file: {error}; nodescore needs to write there") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

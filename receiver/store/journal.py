@@ -24,7 +24,7 @@ import numpy as np
 
 from receiver.columns import Samples
 from receiver.store.protocol import JournalRecord
-from receiver.store.sqlite import is_damage, transaction, unavailable
+from receiver.store.sqlite import is_damage, reading, transaction, unavailable
 
 MAGIC = b"NSJ1"
 _HEADER = struct.Struct("<4sIQq")
@@ -33,8 +33,9 @@ _SAMPLE_BYTES = 8 + 8 + 4
 
 # Records read at once on replay: some 3 MiB of memory.
 REPLAY_RECORDS = 256
-# Records that one `trim` deletes at most, so that it never holds up an append for longer than some 20 ms.
-TRIM_RECORDS = 1024
+# Records that one `trim` deletes at most: 0.3 s of an append's patience after a long stop, and with a call every few
+# seconds five times what the largest fleet sends.
+TRIM_RECORDS = 8192
 # Runs of REPLAY_RECORDS numbers that a replay tries one by one without finding a record before it gives up: a
 # damaged page can claim a last number that was never given.
 GIVE_UP_PROBES = 400
@@ -127,20 +128,24 @@ class Journal:
 
     def trim(self, consumed_seq: int, received_before_ms: int) -> int:
         """Delete from the oldest on what is consumed and was received before; how many records went."""
-        oldest = self._connection.execute(
-            "SELECT seq, CAST(received_ms AS INTEGER), length(record) FROM journal ORDER BY seq LIMIT ?",
-            (TRIM_RECORDS,),
-        ).fetchall()
+        oldest: list[tuple[int, int, int]] = []
+        for limit in (1, TRIM_RECORDS):  # mostly the oldest one says already that there is nothing to do
+            with reading():
+                oldest = self._connection.execute(
+                    "SELECT seq, CAST(received_ms AS INTEGER), length(record) FROM journal ORDER BY seq LIMIT ?",
+                    (limit,),
+                ).fetchall()
+            if not oldest or oldest[0][0] > consumed_seq or oldest[0][1] >= received_before_ms:
+                return 0
         gone = 0
         for seq, received_ms, _ in oldest:
             if seq > consumed_seq or received_ms >= received_before_ms:
                 break
             gone += 1
-        if gone:
-            with transaction(self._connection):
-                self._connection.execute("DELETE FROM journal WHERE seq <= ?", (oldest[gone - 1][0],))
-            self.records -= gone
-            self.bytes -= sum(size for _, _, size in oldest[:gone])
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM journal WHERE seq <= ?", (oldest[gone - 1][0],))
+        self.records -= gone
+        self.bytes -= sum(size for _, _, size in oldest[:gone])
         return gone
 
     def _ends(self) -> tuple[int, int]:

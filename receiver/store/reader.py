@@ -145,7 +145,8 @@ class EmbeddedReader:
         )
 
     def _features_of_model(self, model: int) -> list[str]:
-        found = self._connection.execute("SELECT features FROM models WHERE id = ?", (model,)).fetchone()
+        with reading():
+            found = self._connection.execute("SELECT features FROM models WHERE id = ?", (model,)).fetchone()
         return list(json.loads(found[0])) if found else []
 
     def _with_score(self, label: Label) -> Label:

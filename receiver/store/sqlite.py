@@ -128,7 +128,7 @@ def unavailable(error: sqlite3.Error) -> StoreUnavailable:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable("embedded store: another process has held its lock for too long")
     if is_damage(error):
-        return StoreUnavailable(f"embedded store: the file is damaged ({error}); restart nodescore to repair it", 60)
+        return StoreUnavailable(f"embedded store: the file is damaged ({error}); stop nodescore and move it away", 60)
     return StoreUnavailable(f"embedded store: {error}")
 
 

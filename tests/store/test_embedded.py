@@ -187,6 +187,22 @@ def test_a_folder_in_the_way_says_so(path: Path) -> None:
         EmbeddedStore.open(path, CATALOGUE)
 
 
+def test_a_lock_file_that_cannot_be_opened_says_so(path: Path) -> None:
+    path.with_name(path.name + ".lock").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="its lock file"):
+        EmbeddedStore.open(path, CATALOGUE)
+
+
+def test_a_damaged_state_costs_only_its_node(embedded: EmbeddedStore, path: Path) -> None:
+    embedded.save_states(states("v1", 1, 2, 3))
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE states SET state = substr(state, 1, 5) WHERE node = 2")
+    other.close()
+    loaded = embedded.load_states("v1")
+    assert loaded is not None
+    assert loaded.node.tolist() == [1, 3]
+
+
 def test_deletion_goes_in_steps(embedded: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.store.embedded.DELETE_ROWS", 3)
     embedded.add_nodes(names(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,8 +14,9 @@ import pytest
 from receiver.catalogue import load
 from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreUnavailable
-from receiver.store.timescale import TimescaleStore
-from receiver.store.timescale.schema import MIGRATIONS
+from receiver.store.timescale import TimescaleStore, probe
+from receiver.store.timescale.migration import _ensure_policies, licence
+from receiver.store.timescale.schema import MIGRATIONS, statements_of
 from tests.servers.timescale import TimescaleServer, empty_database
 from tests.store.data import (
     CATALOGUE,
@@ -219,6 +221,42 @@ def test_a_wrong_password_is_said_without_it(timescale: TimescaleServer) -> None
         )
     assert "nobody" in str(caught.value)
     assert "sesame" not in str(caught.value)
+
+
+def test_a_probe_says_what_is_there_and_changes_nothing(timescale_dsn: str) -> None:
+    assert "TimescaleDB to be made" in probe(timescale_dsn)
+    with psycopg.connect(timescale_dsn) as database:
+        assert database.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is None
+    TimescaleStore.connect(timescale_dsn, CATALOGUE).close()
+    assert re.fullmatch(
+        r"PostgreSQL \d+\.\d+.* at .+:\d+, TimescaleDB \d+\.\d+\.\d+, licence \w+", probe(timescale_dsn)
+    )
+
+
+def test_policies_are_set_where_the_licence_has_them_and_their_refusal_stops_nothing(
+    timescale_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    TimescaleStore.connect(timescale_dsn, CATALOGUE, retention_days=20).close()
+    store = TimescaleStore.connect(timescale_dsn, CATALOGUE, retention_days=30)
+    with psycopg.connect(timescale_dsn, autocommit=True) as connection:
+        if licence(connection) == "apache":
+            assert caplog.text == ""  # not even tried
+            _ensure_policies(connection, statements_of(CATALOGUE), 30)
+            assert re.search(r"no compression or retention policy: .*apache", caplog.text)
+        else:
+            found = connection.execute(
+                "SELECT hypertable_name, proc_name, config ->> 'drop_after' FROM timescaledb_information.jobs "
+                "WHERE hypertable_name LIKE 'pump%' ORDER BY 1, 2"
+            ).fetchall()
+            assert found == [
+                (f"pump_{table}", policy, drop_after)
+                for table in ("samples", "scores")
+                for policy, drop_after in (("policy_compression", None), ("policy_retention", "720:00:00"))
+            ]
+    store.add_nodes(names(1))
+    store.write(finished([(1, T0, (1, 2, 3))]))
+    assert len(stored_rows(store)) == 1
+    store.close()
 
 
 def test_a_table_that_somebody_dropped_is_made_again_after_reconnecting(

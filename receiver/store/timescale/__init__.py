@@ -13,6 +13,6 @@ except ImportError as error:
         "a TimescaleDB is configured, but psycopg is not installed: pip install 'nodescore[timescale]'"
     ) from error
 
-from receiver.store.timescale.store import TimescaleStore
+from receiver.store.timescale.store import TimescaleStore, probe
 
-__all__ = ["TimescaleStore"]
+__all__ = ["TimescaleStore", "probe"]

@@ -45,10 +45,27 @@ def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention
         _ensure_policies(connection, statements, retention_days)
 
 
+def describe(connection: psycopg.Connection[Any]) -> str:
+    """The server's versions and licence; raises `ConfigurationError` where it cannot be used."""
+    _check_encoding(connection)
+    _require_available(connection)
+    installed = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
+    extension = f"TimescaleDB {installed[0]}, licence {licence(connection)}" if installed else "TimescaleDB to be made"
+    info = connection.info
+    return f"PostgreSQL {info.parameter_status('server_version')} at {info.host}:{info.port}, {extension}"
+
+
 def licence(connection: psycopg.Connection[Any]) -> str:
     """`apache`, or `timescale` where compression and policies are to be had."""
     found = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
     return str(found[0]) if found and found[0] else "apache"
+
+
+def _require_available(connection: psycopg.Connection[Any]) -> None:
+    if connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone() is None:
+        raise ConfigurationError(
+            "setting store: this PostgreSQL server has no TimescaleDB; install its extension timescaledb"
+        )
 
 
 def _check_encoding(connection: psycopg.Connection[Any]) -> None:
@@ -62,9 +79,7 @@ def _check_encoding(connection: psycopg.Connection[Any]) -> None:
 def _ensure_extension(connection: psycopg.Connection[Any]) -> None:
     if connection.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is not None:
         return
-    available = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
-    if available is None:
-        raise ConfigurationError("store: this PostgreSQL server has no TimescaleDB; install its extension timescaledb")
+    _require_available(connection)
     try:
         connection.execute("CREATE EXTENSION timescaledb")
     except psycopg.Error as error:

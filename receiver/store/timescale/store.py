@@ -25,7 +25,7 @@ from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store import labelling
 from receiver.store.protocol import Finished, Label
 from receiver.store.timescale.binary_copy import render_samples, render_scores
-from receiver.store.timescale.migration import migrate
+from receiver.store.timescale.migration import describe, migrate
 from receiver.store.timescale.schema import (
     ADD_LABEL,
     ADD_NODES,
@@ -72,18 +72,9 @@ class TimescaleStore:
         With `retention_days`, the server deletes what is older by itself, where its licence has that; where not,
         and in any case, `delete_before` does.
         """
-        try:
-            options = CONNECTION_DEFAULTS | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
-        except psycopg.ProgrammingError:
-            # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
-            raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
-        secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
-        with _translated(secrets):
-            # Not prepared, so that a pooler that changes servers between transactions can stand in between.
-            connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
+        connection, secrets = _connect(dsn)
         try:
             with _translated(secrets):
-                connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
                 migrate(connection, catalogue, retention_days)
             return cls(connection, catalogue, secrets)
         except BaseException:
@@ -241,6 +232,31 @@ class TimescaleStore:
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
         with _translated(self._secrets), self._connection.transaction(), self._connection.cursor() as cursor:
             yield cursor
+
+
+def probe(dsn: str) -> str:
+    """What is at this DSN, in one line; changes nothing. Raises as `TimescaleStore.connect` does."""
+    connection, secrets = _connect(dsn)
+    try:
+        with _translated(secrets):
+            return describe(connection)
+    finally:
+        connection.close()
+
+
+def _connect(dsn: str) -> tuple[psycopg.Connection[Any], list[str]]:
+    """A connection, and what of its DSN must not be shown."""
+    try:
+        options = CONNECTION_DEFAULTS | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
+    except psycopg.ProgrammingError:
+        # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
+        raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
+    secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
+    with _translated(secrets):
+        # Not prepared, so that a pooler that changes servers between transactions can stand in between.
+        connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+    return connection, secrets
 
 
 @contextmanager
