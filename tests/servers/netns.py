@@ -45,6 +45,11 @@ class Network:
     hosts: list[Host] = field(default_factory=list)
 
     @property
+    def bridge(self) -> str:
+        """The bridge on the machine; its name and those of its ports are of the kinds that features leave out."""
+        return f"cni{self.prefix}"
+
+    @property
     def host_address(self) -> str:
         """The machine's own address on the bridge."""
         return f"{self.subnet}.{HOST_ADDRESS}"
@@ -61,10 +66,10 @@ class Network:
 
     def plug(self, host: Host) -> None:
         """Give `host` an `eth0` on the bridge, all of whose counters are 0."""
-        outer = f"{self.prefix}v{self.hosts.index(host)}"
+        outer = f"veth{self.prefix}n{self.hosts.index(host)}"
         # Born in the namespace: its name never meets the machine's own eth0.
         ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
-        ip("link", "set", outer, "master", f"{self.prefix}br", "up")
+        ip("link", "set", outer, "master", self.bridge, "up")
         ip("-n", host.namespace, "address", "add", f"{host.address}/24", "dev", "eth0")
         ip("-n", host.namespace, "link", "set", "eth0", "up")
 
@@ -85,17 +90,16 @@ def network() -> Iterator[Network]:
     used = ip("-4", "-oneline", "address")
     subnet = next(name for name in (f"10.77.{number}" for number in range(256)) if f" {name}." not in used)
     net = Network(f"ns{os.getpid()}", subnet)
-    bridge = f"{net.prefix}br"
-    ip("link", "add", bridge, "type", "bridge")
+    ip("link", "add", net.bridge, "type", "bridge")
     try:
-        ip("address", "add", f"{net.host_address}/24", "dev", bridge)
-        ip("link", "set", bridge, "up")
+        ip("address", "add", f"{net.host_address}/24", "dev", net.bridge)
+        ip("link", "set", net.bridge, "up")
         yield net
     finally:
         for host in net.hosts:
             with suppress(RuntimeError):
                 ip("netns", "delete", host.namespace)  # and with it the pair of interfaces
-        ip("link", "delete", bridge)
+        ip("link", "delete", net.bridge)
 
 
 def ip(*arguments: str) -> str:

@@ -6,10 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
 from tests.servers.process import Process, free_port
-from tests.servers.prometheus import answers
+from tests.servers.prometheus import answers, fetch
 
 SOURCE = Path(__file__).parents[2]
 
@@ -47,4 +45,4 @@ class Nodescore(Process):
 
     def metrics(self) -> str:
         """What /metrics says now."""
-        return httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
+        return fetch(f"{self.url}/metrics")[1].decode()

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 20.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 
 T = TypeVar("T")
 
