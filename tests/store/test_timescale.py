@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -33,6 +36,7 @@ from tests.store.data import (
 )
 
 PUMP = NodeName("east", "pump-1")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -175,6 +179,36 @@ def test_a_user_without_the_right_to_make_tables(
         database.execute("DROP ROLE reader")
 
 
+def test_a_user_who_may_only_read_can_read(
+    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(1))
+    timescale_store.write(finished([(1, T0, (1, 2, 3))]))
+    database.execute("CREATE ROLE analyst LOGIN PASSWORD 'sesame-street'")
+    database.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO analyst")
+    parts = urlsplit(timescale_dsn)
+    try:
+        as_analyst = parts._replace(netloc=f"analyst:sesame-street@{parts.hostname}:{parts.port}").geturl()
+        reader = TimescaleStore.connect(as_analyst, CATALOGUE)
+        assert len(stored_rows(reader)) == 1
+        with pytest.raises(StoreUnavailable, match="permission denied"):
+            reader.add_label(label(PUMP, T0, T0))
+        reader.close()
+    finally:
+        database.execute("DROP OWNED BY analyst")
+        database.execute("DROP ROLE analyst")
+
+
+def test_connecting_waits_for_no_reader(
+    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    timescale_store.add_nodes(names(1))
+    timescale_store.write(finished([(1, T0, (1, 2, 3))]))
+    with database.transaction():
+        query(database, "SELECT * FROM pump_dataset")  # its locks are held until the transaction ends
+        TimescaleStore.connect(f"{timescale_dsn}?options=-clock_timeout%3D1", CATALOGUE).close()
+
+
 def test_a_database_of_another_encoding(timescale: TimescaleServer) -> None:
     with psycopg.connect(timescale.dsn, autocommit=True) as admin:
         admin.execute("DROP DATABASE IF EXISTS nodescore_test_latin")
@@ -221,6 +255,12 @@ def test_a_wrong_password_is_said_without_it(timescale: TimescaleServer) -> None
         )
     assert "nobody" in str(caught.value)
     assert "sesame" not in str(caught.value)
+
+
+def test_without_psycopg_the_import_says_what_to_install() -> None:
+    program = "import sys; sys.modules['psycopg'] = None\nimport receiver.store.timescale"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "ConfigurationError: a TimescaleDB is configured, but psycopg is not installed" in done.stderr
 
 
 def test_a_probe_says_what_is_there_and_changes_nothing(timescale_dsn: str) -> None:

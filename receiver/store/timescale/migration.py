@@ -30,17 +30,20 @@ log = logging.getLogger(__name__)
 def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention_days: float | None) -> None:
     """Make or complete everything that this version and this catalogue need."""
     statements = statements_of(catalogue)
-    try:
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-            _check_encoding(connection)
-            _ensure_extension(connection)
-            _ensure_tables(connection, statements)
-            _ensure_view(connection, catalogue, statements)
-    except errors.InsufficientPrivilege as error:
-        raise ConfigurationError(
-            f"TimescaleDB: {_first_line(error)}; the user needs the right to make tables in this database"
-        ) from None
+    # Even where it changes nothing, ALTER TABLE waits for every reader and lets nobody past while it does; and who
+    # only reads may have no right to it.
+    if not _is_current(connection, catalogue, statements):
+        try:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+                _check_encoding(connection)
+                _ensure_extension(connection)
+                _ensure_tables(connection, statements)
+                _ensure_view(connection, catalogue, statements)
+        except errors.InsufficientPrivilege as error:
+            raise ConfigurationError(
+                f"TimescaleDB: {_first_line(error)}; the user needs the right to make tables in this database"
+            ) from None
     if licence(connection) == "timescale":
         _ensure_policies(connection, statements, retention_days)
 
@@ -106,14 +109,26 @@ def _ensure_tables(connection: psycopg.Connection[Any], statements: Statements) 
 
 def _ensure_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> None:
     """Make the view anew where its columns are others: Postgres cannot insert a column into a view."""
+    if not _has_view(connection, catalogue, statements):
+        connection.execute(f"DROP VIEW IF EXISTS {statements.view}")
+        connection.execute(statements.create_view)
+
+
+def _has_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
     wanted = ["time", "cluster", "node", *catalogue.feature_names, "attack"]
     found = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum",
         (statements.view,),
     ).fetchall()
-    if [name for (name,) in found] != wanted:
-        connection.execute(f"DROP VIEW IF EXISTS {statements.view}")
-        connection.execute(statements.create_view)
+    return [name for (name,) in found] == wanted
+
+
+def _is_current(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
+    """True where everything is there; the view is made last, and has every column of the rows."""
+    if connection.execute("SELECT to_regclass('nodescore_schema')").fetchone() == (None,):
+        return False
+    version = connection.execute("SELECT max(version) FROM nodescore_schema").fetchone()
+    return version == (len(MIGRATIONS),) and _has_view(connection, catalogue, statements)
 
 
 def _ensure_policies(connection: psycopg.Connection[Any], statements: Statements, retention_days: float | None) -> None:
