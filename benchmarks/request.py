@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from receiver import catalogue
+from receiver.allocator import keep_freed_memory
 from receiver.catalogue import Catalogue
 from receiver.detector import Detector
 from receiver.exposition import Exposition, Snapshot
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--exposition", type=Path, help="text exposition of a node_exporter")
     parser.add_argument("--model", type=Path, default=shipped_model())
     given = parser.parse_args()
+    keep_freed_memory()  # as the service does
     wanted = catalogue.load()
     scraped = parse(given.exposition.read_text() if given.exposition else scrape())
     kept = [(labels, value) for labels, value in scraped if wanted.term_of(labels) is not None]

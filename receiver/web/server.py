@@ -12,6 +12,7 @@ import socket
 import uvicorn
 
 from receiver import catalogue as catalogues
+from receiver.allocator import keep_freed_memory
 from receiver.detector import Detector
 from receiver.registry import shipped_model
 from receiver.service import Service
@@ -37,6 +38,7 @@ def build(settings: Settings) -> Service:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_freed_memory()
     listener = listen(settings.listen)
     service = build(settings)
     service.start()
