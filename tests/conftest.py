@@ -54,8 +54,10 @@ def run_server(request: pytest.FixtureRequest) -> Iterator[Runner]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows the ends of its servers' logs."""
+    """A failed test shows the ends of its servers' logs; under --require-real, one that skips itself has failed."""
     report = yield
+    if report.skipped and servers_of(item) and item.config.getoption("--require-real"):
+        report.outcome, report.longrepr = "failed", f"skipped, though real servers are required: {report.longrepr}"
     if report.failed and RUNNER in item.stash:
         report.sections += [(f"log of {server.name}", server.tail()) for server in item.stash[RUNNER].started]
     return report

@@ -99,7 +99,9 @@ def _program(name: str) -> Place | Missing:
             if name in {"prometheus", "promtool"} and _numbers(version) < PROMETHEUS_AT_LEAST:
                 return Missing(f"{path} is version {version}; the tests need 3.5 or newer")
             return Place("path", str(path), version)
-    return Missing(f"no {name}: `make servers` found neither Debian as root nor containers; or set {BIN_VARIABLE}")
+    return Missing(
+        f"no {name}: `make servers` gets it on Debian as root, or from container images; or set {BIN_VARIABLE}"
+    )
 
 
 def _timescale() -> Place | Missing:
@@ -119,7 +121,7 @@ def _timescale() -> Place | Missing:
         engine_and_image = image.read_text(encoding="utf-8").strip()
         return Place("image", engine_and_image, engine_and_image.rpartition(":")[2])
     return Missing(
-        f"no TimescaleDB: `make servers` found neither Debian as root nor containers; or set {TIMESCALE_VARIABLE}"
+        f"no TimescaleDB: `make servers` gets it on Debian as root, or from container images; or set {TIMESCALE_VARIABLE}"
     )
 
 
