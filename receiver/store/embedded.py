@@ -5,8 +5,8 @@ file gets a `ConfigurationError`. Everybody else reads through `EmbeddedReader`.
 is committed; with `sync="full"` it is on the disk and survives a power cut. When it raises `StoreUnavailable`,
 nothing of it was written, the store stays usable, and the same call may be made again.
 
-Costs, measured with 24 features: an append is one sync and some 100 µs for 500 samples; a row with its score takes
-20 µs in a flush of a thousand.
+Costs, measured with 24 features on one core: a record of 500 samples is one sync and 140 µs alone (50 µs outside of the
+kernel), 40 µs in groups of eight; a row with its score 7 µs in a flush of a thousand, 12 µs in one of fifty.
 """
 
 from __future__ import annotations

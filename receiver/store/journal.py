@@ -9,8 +9,8 @@ A record is bytes: a header, then three columns, all little-endian.
     columns  M × i64  time_ms        M × f64  value        M × i32  series
 
 `encode` and `decode` are exact: a staleness marker keeps its bits. `decode` takes any bytes and gives a record or
-raises `ValueError` that says what is wrong. `Journal` keeps the records in the embedded file's table: appending one
-of 500 samples costs some 40 µs besides the disk's sync.
+raises `ValueError` that says what is wrong; both cost some 10 µs for 500 samples. `Journal` keeps the records in the
+embedded file's table.
 """
 
 from __future__ import annotations

@@ -140,10 +140,11 @@ class Outbox:
             names = source.nodes()
             target.add_nodes({node: names[node] for node in unnamed})
             self._named |= unnamed
-        if len(block.rows) or len(block.fills):
-            target.write(Finished(block.rows, block.fills, Scores.empty(features), "", 0))
-        for version, scores in block.scores:
-            target.write(Finished(Rows.empty(features), Rows.empty(features), scores, version, 0))
+        rows, fills, none = block.rows, block.fills, Rows.empty(features)
+        for version, scores in block.scores or (("", Scores.empty(features)),):
+            # Together with the rows: mostly all scores are of one model, and appear there with what they score.
+            target.write(Finished(rows, fills, scores, version, 0))
+            rows = fills = none
         for label in block.labels:
             target.add_label(label)
 
