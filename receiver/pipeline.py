@@ -15,6 +15,7 @@ stepped on from their last checkpoint over the rows stored since.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
@@ -42,8 +43,12 @@ HOUSEKEEPING_SECONDS = 5
 # Series are forgotten after this much silence: a rollout that changes a label leaves a generation of them behind.
 # Longer than any outage that the journal's tail could bridge.
 IDLE_SERIES_SECONDS = 6 * 3600
+# Damaged records that the log names; all are counted.
+DAMAGE_NAMED = 100
 # States of a model that has none saved are warmed on this much of the stored past.
 WARM_UP_SECONDS = 3600
+
+log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -144,7 +149,9 @@ class Pipeline:
             self._newest_seq = seq
             self.assembler.add(self.table.known(record.samples), seq, record.received_ms)
             self._recover_rows(self.assembler.depart(record.received_ms), stored_until, consumed_seq)
-        self.metrics.journal_damaged.inc(len(self.store.journal.damage))
+        self.metrics.journal_damaged.inc(len(self.store.damage))
+        for text in self.store.damage[:DAMAGE_NAMED]:
+            log.warning("left out: %s", text)
         # What a request had left open will be completed by the sender's retries.
         self.assembler.restart_deadlines(now_ms)
         self._store_pending()
@@ -239,13 +246,16 @@ class Pipeline:
         since_ms = now_ms - WARM_UP_SECONDS * 1000
         if saved is not None:
             self.states.restore(Snapshot(saved.model_version, saved.node, saved.time_ms, saved.state))
-            since_ms = max(since_ms, int(saved.time_ms.max()) - 2 * CHECKPOINT_SECONDS * 1000)
+            seen_ms = int(saved.time_ms.max()) - 2 * CHECKPOINT_SECONDS * 1000
+            exposed_ms = now_ms - int(self.settings.staleness_seconds * 1000)
+            since_ms = max(since_ms, min(seen_ms, exposed_ms))
         self._warm(since_ms, now_ms)
 
     def _warm(self, since_ms: int, now_ms: int) -> None:
-        """Step the states over stored rows that they have not seen."""
+        """Expose the scores of the stored past, and step the states over the rows that they have not seen."""
         raw = np.full(len(self.catalogue.features), np.nan)
         for past in self.store.read_scores(since_ms, now_ms + 1):
+            self._expose(past)
             rows = Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
             self._expose(self.states.score(rows))
 
@@ -257,6 +267,7 @@ class Pipeline:
         score = np.append(before.score, np.full(more, np.nan, np.float32))
         contribution = np.append(before.contribution, np.full((more, len(before.feature_names)), np.nan, np.float32), 0)
         order = np.argsort(scores.time_ms, kind="stable")
+        order = order[scores.time_ms[order] >= time_ms[scores.node[order]]]
         node = scores.node[order]
         time_ms[node] = scores.time_ms[order]
         score[node] = scores.score[order]

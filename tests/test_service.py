@@ -1,0 +1,141 @@
+"""The pipeline on its thread: group commit, refusals, stopping, the model's file, a damaged store."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from receiver import catalogue
+from receiver.columns import NodeName
+from receiver.detector import Detector
+from receiver.errors import ModelError, StoreUnavailable, Unavailable
+from receiver.service import Service
+from receiver.settings import Settings, SettingsError
+from receiver.store import sqlite
+from tests import counting_model
+from tests.servers.process import wait_until
+from tests.wire.requests import HEADERS, body, series
+
+CATALOGUE = catalogue.load()
+
+
+@contextmanager
+def running(folder: Path, **options: object) -> Iterator[Service]:
+    model = folder / "model.onnx"
+    if not model.exists():
+        counting_model.write(model, CATALOGUE)
+    settings = Settings.model_validate({"data_dir": folder / "data", "assembly_deadline_seconds": 0.2, **options})
+    service = Service(settings, CATALOGUE, Detector.load(model, CATALOGUE.feature_names))
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def request(time_ms: int, instance: str = "a:9100") -> bytes:
+    return body(1, [series("node_load1", 1.0, time_ms, instance=instance)])
+
+
+def write(service: Service, *bodies: bytes) -> list[object]:
+    async def all_at_once() -> list[object]:
+        return await asyncio.gather(*(service.write(one, HEADERS[1]) for one in bodies), return_exceptions=True)
+
+    return asyncio.run(all_at_once())
+
+
+def test_a_written_sample_is_exposed_as_a_score(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        write(service, request(service.now_ms()))
+        wait_until(lambda: service.exposition.snapshot.names == (NodeName("", "a:9100"),), "a score")
+
+
+def test_requests_that_wait_together_are_all_journalled(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        now_ms = service.now_ms()
+        write(service, *(request(now_ms, f"n{number}") for number in range(50)))
+        wait_until(lambda: len(service.exposition.snapshot.names) == 50, "fifty scores")
+
+
+def test_a_service_that_stopped_in_order_goes_on_where_it_was(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        first_ms = service.now_ms() - 1000
+        write(service, request(first_ms))
+        wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([0.01]), "the first score")
+    with running(tmp_path) as service:
+        assert service.exposition.snapshot.score.tolist() == pytest.approx([0.01])
+        write(service, request(first_ms + 1000))
+        wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([0.02]), "the second score")
+        history = service.history(first_ms, first_ms + 2000, [0])
+        assert history.score.tolist() == pytest.approx([0.01, 0.02])
+
+
+def test_a_request_after_the_stop_is_to_be_sent_again(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        pass
+    (answer,) = write(service, request(service.now_ms()))
+    assert isinstance(answer, Unavailable)
+
+
+def test_a_journal_that_is_locked_answers_503_and_says_so_until_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.1)
+    with running(tmp_path) as service:
+        other = sqlite3.connect(service.settings.embedded_path)
+        other.execute("BEGIN IMMEDIATE")
+        (answer,) = write(service, request(service.now_ms()))
+        assert isinstance(answer, StoreUnavailable)
+        other.rollback()
+        other.close()
+        assert not isinstance(write(service, request(service.now_ms()))[0], Exception)
+
+
+def test_reload_takes_the_new_file_and_keeps_the_old_model_when_it_is_bad(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        counting_model.write(tmp_path / "model.onnx", CATALOGUE, version="counting-2")
+        assert service.reload() == "model counting-2 is in use"
+        (tmp_path / "model.onnx").write_bytes(b"bad")
+        with pytest.raises(ModelError):
+            service.reload()
+        assert [part.text for part in service.status() if part.name == "model"] == ["counting counting-2"]
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(SettingsError, match="setting data_dir"), running(tmp_path):
+        pass
+
+
+def test_rows_go_on_to_timescaledb_and_the_status_says_so(tmp_path: Path, timescale_dsn: str) -> None:
+    import psycopg
+
+    with running(tmp_path, store=timescale_dsn) as service:
+        write(service, request(service.now_ms()))
+
+        def arrived() -> bool:
+            try:
+                with psycopg.connect(timescale_dsn) as connection:
+                    found = connection.execute("SELECT count(*) FROM node_scores").fetchone()
+            except psycopg.errors.UndefinedTable:
+                return False
+            return found == (1,)
+
+        wait_until(arrived, "the row in TimescaleDB")
+        wait_until(lambda: service.status()[-1].text == "0 rows wait here", "the lag to be known")
+
+
+def test_a_timescaledb_that_is_away_degrades_the_status_and_nothing_else(tmp_path: Path) -> None:
+    with running(tmp_path, store="postgresql://nobody:secret@127.0.0.1:1/none") as service:
+        write(service, request(service.now_ms()))
+        wait_until(lambda: service.exposition.snapshot.names, "a score")
+        wait_until(lambda: service.status()[-1].state == "degraded", "the status to say so")
+        assert "secret" not in service.status()[-1].text
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
