@@ -47,8 +47,8 @@ def embedded(of: Settings, wanted: Catalogue) -> tuple[None, str]:
         reader.close()
 
 
-def timescale() -> tuple[None, str]:
-    """The extra is installed. The server is not asked: connecting makes its tables."""
-    import receiver.store.timescale  # noqa: F401 - the import is the check
+def timescale(dsn: str) -> tuple[None, str]:
+    """The server answers and is what `serve` needs."""
+    from receiver.store.timescale import probe
 
-    return None, "psycopg is installed; `serve` connects, and goes on without the server while it is down"
+    return None, probe(dsn)

@@ -64,7 +64,8 @@ def check(
             checking.line("model", lambda: checks.model(settings, catalogue))
             checking.line("store", lambda: checks.embedded(settings, catalogue))
             if settings.store is not None:
-                checking.line("timescaledb", checks.timescale)
+                dsn = settings.store.get_secret_value()
+                checking.line("timescaledb", lambda: checks.timescale(dsn))
     raise typer.Exit(2 if checking.faults else 0)
 
 

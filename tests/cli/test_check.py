@@ -74,8 +74,15 @@ def test_a_data_folder_that_cannot_be_one_is_named(nodescore: Nodescore, model: 
     assert f"FAULT  store: data folder {model / 'data'}: {model} is not a folder that can be written" in done.out
 
 
-def test_a_timescaledb_has_a_line_and_its_password_has_none(nodescore: Nodescore, model: Path) -> None:
-    done = nodescore("check", "--model", model, "--store", "postgresql://nodescore:secret@db/nodescore")
+def test_a_timescaledb_has_a_line(nodescore: Nodescore, model: Path, timescale_dsn: str) -> None:
+    done = nodescore("check", "--model", model, "--store", timescale_dsn)
     assert done.status == 0
-    assert "ok     timescaledb: psycopg is installed" in done.out
-    assert "secret" not in done.out + done.err
+    assert "ok     timescaledb: " in done.out
+    assert "TimescaleDB" in done.out
+
+
+def test_a_timescaledb_that_does_not_answer_is_a_fault_without_its_password(nodescore: Nodescore, model: Path) -> None:
+    done = nodescore("check", "--model", model, "--store", "postgresql://user:hunter2@127.0.0.1:1/db")
+    assert done.status == 2
+    assert "FAULT  timescaledb: " in done.out
+    assert "hunter2" not in done.out
