@@ -1,6 +1,6 @@
 """The frame that every detector but the paper's stands in: one node's next row → its score, recurrently.
 
-    x ─▶ smooth (5 s) ─▶ compress ─▶ deviation from the node's own baseline, in standard deviations
+    x ─▶ smooth (3 s) ─▶ compress ─▶ deviation from the node's own baseline, in standard deviations
       ─▶ core (identity, or what PCA cannot rebuild) ─▶ harmful direction, clip, square ─▶ smooth (score)
       ─▶ mean over features ÷ threshold = score;  score ≤ 1 ─▶ the baseline learns
 
@@ -44,9 +44,9 @@ from models.graph import Graph
 from receiver.columns import Float32, Float64
 
 # A row's part of the input average: what makes 1 s rows about as calm as 10 s rows.
-INPUT_HALF_LIFE_SECONDS = 5.0
+INPUT_HALF_LIFE_SECONDS = 3.0
 # How long the noise of a node resembles itself: its rows within that time are about one observation.
-RESEMBLANCE_SECONDS = 120.0
+RESEMBLANCE_SECONDS = 60.0
 # Rows of so much time weigh as much in a node's own variance as the population's does.
 VARIANCE_PRIOR_SECONDS = 600.0
 # After so much time of rows a node's variance is known and stands. What goes on below the threshold for days

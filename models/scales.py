@@ -4,7 +4,8 @@ In: normal rows of a `Table`, times in order. Out: `frame.Scales`. No labels are
 
 **Unit.** A hundredth of the median or a tenth of the lowest decile of a feature's values that are not 0,
 whichever is more: nearly all that it usually is lies in the logarithmic part. A feature that stays within
-[0, 1] is a share and has unit 1: asinh is nearly straight there. `models.meaning` goes before the data.
+[0, 1] is a share and has unit 1: asinh is nearly straight there. What
+`models.meaning` says of a feature goes before the data.
 
 **Evidence.** A short recording of one machine shows neither how that machine behaves on another day nor how
 others do. So the variance is the mean of what was seen, weighing the time seen, and of a prior worth
@@ -78,6 +79,8 @@ def fit(normal: Table, smooth: Float64, row_seconds: Float64) -> Scales:
     own[:, ~seen.any(axis=0)] = 0
     own = np.nanmedian(own, axis=0)
     variance = (seconds.sum(axis=0) * own + PRIOR_SECONDS * prior) / (seconds.sum(axis=0) + PRIOR_SECONDS)
+    least = np.array([MEANINGS[name].scale if name in MEANINGS else 0.0 for name in normal.features])
+    variance = np.maximum(variance, least**2)
     prior = np.where(share, SPREAD_SHARE, SPREAD_AMOUNT) ** 2
     spread = (nodes_seen * between + SPREAD_PRIOR_NODES * prior) / (nodes_seen + SPREAD_PRIOR_NODES)
     return Scales(start.names, start.unit, level, np.sqrt(variance), np.sqrt(spread), start.direction, start.weight)

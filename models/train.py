@@ -4,8 +4,11 @@ In: a table with normal rows, and labelled attacks if there are any. Out: an ONN
 `receiver.detector`, and beside it a JSON card with the same provenance as its metadata. Raises `DataError`.
 
 Rows are split by time: what is before `FIT_PART` of the rows fits the detector, what follows sets the threshold,
-the model running through all of it as it would have. Labelled attacks are left out of both, except that
-`objective="accuracy"` runs through them and needs some in the later part.
+the model running through all of it as it would have. Labelled attacks are left out of both.
+
+For a budget, the detector is then fitted to all rows and keeps that threshold: scores of rows that it has seen are
+lower than those that the threshold was found on, so it errs to the quiet side. `objective="accuracy"` runs through
+the attacks, needs some in the later part, and keeps the first fit: its threshold lies between two classes of scores.
 
 The threshold also decides when baselines stand still, so it acts on the scores that it is found by: it is found,
 built in, and found once more.
@@ -26,7 +29,8 @@ import onnx
 from models import table as tables
 from models import threshold
 from models.alerts import OF_ROWS, OVER_ROWS
-from models.detectors import DEFAULT, DETECTORS, Build
+from models.detectors import DEFAULT, DETECTORS
+from models.detectors.build import Build
 from models.graph import describe
 from models.run import Progress, no_progress, probe, run
 from models.table import Table
@@ -86,7 +90,8 @@ def fit(
     else:
         normal = table.normal()
         level, how = _budget(build, normal, normal.time_ms > split_ms, budget, progress)
-    return build(level), {"threshold": {"objective": objective} | how, "split_ms": split_ms}
+        build = DETECTORS[name](table)
+    return build.at(level), {"threshold": {"objective": objective} | how, "split_ms": split_ms}
 
 
 def _budget(
@@ -94,10 +99,11 @@ def _budget(
 ) -> tuple[float, dict[str, Any]]:
     level = NEVER_ALARMS
     for _ in range(ROUNDS):
-        score = run(probe(build(level)), normal, progress).score.astype(np.float64) * level
+        score = run(probe(build.at(level)), normal, progress).score.astype(np.float64) * level
         found = threshold.for_budget(nodes_of(normal.take(later), score[later]), budget)
         # A baseline that stands still lets scores rise: the lower of two thresholds would break the budget.
-        level = found.threshold if level == NEVER_ALARMS else max(level, found.threshold)
+        lowest = build.least if level == NEVER_ALARMS else level
+        level = max(lowest, found.threshold)
     return level, found.card() | {"threshold": level, "alert": f"{OVER_ROWS} of {OF_ROWS} rows"}
 
 
@@ -107,7 +113,7 @@ def _accuracy(build: Build, table: Table, later: Bool, progress: Progress) -> tu
         raise DataError(f"--objective accuracy needs rows with attack 0 and with 1 in the last {1 - FIT_PART:.0%}")
     best, level = (-1.0, 1.0), NEVER_ALARMS
     for _ in range(ROUNDS + 1):
-        score = run(probe(build(level)), table, progress).score.astype(np.float64) * level
+        score = run(probe(build.at(level)), table, progress).score.astype(np.float64) * level
         if level != NEVER_ALARMS:
             best = max(best, (float(((score > level) == attack)[later].mean()), level))
         level = threshold.for_accuracy(score[later], attack[later])

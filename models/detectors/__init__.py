@@ -1,20 +1,17 @@
 """The detectors, by name. Each is one file with one function.
 
-`fit(rows)` learns from the rows of a `Table`, labels included where there are any, and gives a `Build`: the ONNX
-graph for an alarm threshold, in the detector's own measure, that becomes 1.0. Unsupervised detectors read the
-normal rows only.
+`fit(rows)` learns from the rows of a `Table`, labels included where there are any, and gives a `Build`: what makes
+the ONNX graph for an alarm threshold, in the detector's own measure, that becomes 1.0. Unsupervised detectors read
+the normal rows only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import onnx
-
 from models.detectors import mean_z2, pca, zscore
+from models.detectors.build import Build
 from models.table import Table
-
-Build = Callable[[float], onnx.ModelProto]
 
 DETECTORS: dict[str, Callable[[Table], Build]] = {
     "zscore": zscore.fit,

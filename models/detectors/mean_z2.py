@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import onnx
 
 from models import scales
+from models.detectors.build import Build
 from models.frame import Scales, Times, framed, smoother
 from models.run import probe, run
 from models.table import Table
 
 # Half-life of the score in rows, so that a few rows make it, and its bounds in seconds.
 SCORE_HALF_LIFE_ROWS = 5
-SCORE_HALF_LIFE_SECONDS = (15.0, 300.0)
+SCORE_HALF_LIFE_SECONDS = (10.0, 300.0)
+# Half as much again as features of known direction, one standard deviation lively, have anyway.
+LEAST_THRESHOLD = 0.75
 
 
-def fit(rows: Table) -> Callable[[float], onnx.ModelProto]:
+def fit(rows: Table) -> Build:
     """Scales of the normal rows, and how long a score lasts."""
     fitted, times = frame_of(rows.normal())
-    return lambda threshold: framed(fitted, times, threshold, lambda _, deviations: deviations)
+    return Build(lambda threshold: framed(fitted, times, threshold, lambda _, deviations: deviations), LEAST_THRESHOLD)
 
 
 def frame_of(normal: Table) -> tuple[Scales, Times]:

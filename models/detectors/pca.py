@@ -6,15 +6,15 @@ deviations learns these, and a row is as anomalous as its part outside of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import onnx
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from models.detectors.mean_z2 import frame_of
+from models.detectors.build import Build
+from models.detectors.mean_z2 import LEAST_THRESHOLD, frame_of
 from models.frame import CLIP, framed
 from models.graph import ML_OPSET, OPSET, Graph
 from models.run import probe, run
@@ -22,26 +22,34 @@ from models.table import Table
 
 # Part of the variance of normal deviations that the components explain.
 EXPLAINED_VARIANCE = 0.9
+# Deviations that hardly ever differ from 0 are not blown up by more than four.
+MIN_SCALE = 0.25
 # A threshold under which no score is over 1.0: the baseline learns every row.
 _NEVER_ALARMS = 1e30
 
 
-def fit(rows: Table) -> Callable[[float], onnx.ModelProto]:
+def fit(rows: Table) -> Build:
     """Scales, then components of the deviations that the frame gives with them."""
     normal = rows.normal()
     fitted, times = frame_of(normal)
     looking = framed(fitted, times, _NEVER_ALARMS, lambda _, deviations: deviations, raw_deviations=True)
     deviations = np.clip(run(probe(looking), normal).contribution, -CLIP, CLIP)
-    components = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(deviations)
-    onnx_components = to_onnx(
-        components,
+    scaler = StandardScaler().fit(deviations)
+    scaler.scale_ = np.maximum(scaler.scale_, MIN_SCALE)
+    components = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(scaler.transform(deviations))
+    projection = make_pipeline(scaler, components)
+    onnx_projection = to_onnx(
+        projection,
         initial_types=[("deviations", FloatTensorType([None, len(normal.features)]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
     )
 
     def unexplained(graph: Graph, deviation: str) -> str:
         clipped = graph.op("Clip", deviation, graph.const(-CLIP), graph.const(CLIP))
-        within = graph.op("MatMul", graph.embed(onnx_components, clipped), graph.const(components.components_))
-        return graph.op("Sub", clipped, graph.op("Add", within, graph.const(components.mean_)))
+        scaled = graph.op("Div", graph.op("Sub", clipped, graph.const(scaler.mean_)), graph.const(scaler.scale_))
+        within = graph.op("MatMul", graph.embed(onnx_projection, clipped), graph.const(components.components_))
+        return graph.op("Sub", scaled, within)
 
-    return lambda threshold: framed(fitted, times, threshold, unexplained)
+    return Build(
+        lambda threshold: framed(fitted, times, threshold, unexplained), LEAST_THRESHOLD * (1 - EXPLAINED_VARIANCE)
+    )

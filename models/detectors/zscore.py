@@ -7,11 +7,10 @@ It is here to be compared with: nodes other than those trained on are soon beyon
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import onnx
 
+from models.detectors.build import Build
 from models.graph import Graph
 from models.table import Table
 
@@ -22,7 +21,7 @@ CLIP = 30.0
 MIN_RELATIVE_SCALE = 0.01
 
 
-def fit(rows: Table) -> Callable[[float], onnx.ModelProto]:
+def fit(rows: Table) -> Build:
     """Mean and standard deviation of the normal rows."""
     normal = rows.normal()
     values = np.where(np.isfinite(normal.x), normal.x, np.nan).astype(np.float64)
@@ -45,4 +44,4 @@ def fit(rows: Table) -> Callable[[float], onnx.ModelProto]:
             state=np.zeros(0, np.float32),
         )
 
-    return build
+    return Build(build, least=1.0)

@@ -44,13 +44,17 @@ def table(
     missing: tuple[str, ...] = (),
     attack: tuple[float, float] | None = None,
     busy: float = 0.1,
+    busy_spread: float = 1.0,
 ) -> Table:
-    """Rows of nodes every `step` seconds; with `attack`, all CPUs are taken from its first to its second time."""
+    """Rows of nodes every `step` seconds; with `attack`, all CPUs are taken from its first to its second time.
+
+    `busy` is the share of CPU that is used, by nodes that differ by a factor of `busy_spread` (σ).
+    """
     random = np.random.default_rng(seed)
     rows = int(seconds / step)
     time = np.arange(rows, dtype=np.float64) * step
     attacked = np.zeros(rows, bool) if attack is None else (time >= attack[0]) & (time < attack[1])
-    blocks = [_node(random, time, step, attacked, busy) for _ in range(nodes)]
+    blocks = [_node(random, time, step, attacked, busy * busy_spread ** random.normal()) for _ in range(nodes)]
     x = np.stack(blocks, axis=1).reshape(rows * nodes, len(FEATURES)).astype(np.float32)
     for name in missing:
         x[:, FEATURES.index(name)] = np.nan

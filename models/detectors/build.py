@@ -1,0 +1,16 @@
+"""What every detector's `fit` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A fitted detector that lacks only its threshold."""
+
+    at: Callable[[float], onnx.ModelProto]  # the graph whose 1.0 is this threshold
+    least: float = 0.0  # no threshold below this means anything, however calm the data is

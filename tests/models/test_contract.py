@@ -1,0 +1,171 @@
+"""What every model artifact must do, the shipped ones included."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import models
+from models.run import run
+from receiver.catalogue import load
+from receiver.columns import Float32
+from receiver.detector import Detector, StepResult
+from receiver.registry import shipped_model
+from tests.models.nodes import FEATURES, table
+from tests.models.trained import ALL, detector, trained
+
+SHIPPED = sorted((Path(models.__file__).parent / "shipped").glob("*.onnx"))
+
+
+@pytest.fixture(params=[*ALL, *SHIPPED], ids=lambda which: which if isinstance(which, str) else which.name)
+def model(request: pytest.FixtureRequest) -> Detector:
+    which = request.param
+    return detector(which) if isinstance(which, str) else Detector.load(which, FEATURES)
+
+
+@pytest.fixture
+def warm(model: Detector) -> tuple[Float32, Float32]:
+    """Input and state of 40 nodes that have been watched for ten minutes."""
+    rows = table(nodes=40, seconds=600, step=10, seed=5)
+    x = rows.x.reshape(-1, 40, len(FEATURES))
+    state = np.tile(model.initial_state, (40, 1))
+    for step in x:
+        state = model.step(step, np.full(40, 10, np.float32), state).next_state
+    return x[-1].copy(), state
+
+
+def step(model: Detector, x: Float32, state: Float32, seconds: float = 10) -> StepResult:
+    return model.step(x, np.full(len(x), seconds, np.float32), state)
+
+
+def test_gives_the_same_for_the_same(model: Detector, warm: tuple[Float32, Float32]) -> None:
+    one, other = step(model, *warm), step(model, *warm)
+    assert np.array_equal(one.score, other.score)
+    assert np.array_equal(one.next_state, other.next_state)
+
+
+def test_leaves_its_input_as_it_was(model: Detector, warm: tuple[Float32, Float32]) -> None:
+    x, state = warm
+    before = x.copy(), state.copy()
+    step(model, x, state)
+    assert np.array_equal(x, before[0])
+    assert np.array_equal(state, before[1])
+
+
+def test_a_nodes_score_depends_on_no_other_node(model: Detector, warm: tuple[Float32, Float32]) -> None:
+    x, state = warm
+    together = step(model, x, state)
+    for node in (0, 7, 39):
+        alone = step(model, x[node : node + 1], state[node : node + 1])
+        assert alone.score == pytest.approx(together.score[node : node + 1], rel=1e-5, abs=1e-7)
+        assert alone.next_state[0] == pytest.approx(together.next_state[node], rel=1e-5, abs=1e-6)
+    turned = step(model, x[::-1], state[::-1])
+    assert turned.score[::-1] == pytest.approx(together.score, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, -1e30])
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 1.0, 1e6])
+def test_stays_finite_whatever_comes(
+    model: Detector, warm: tuple[Float32, Float32], value: float, seconds: float
+) -> None:
+    x, state = warm
+    for _ in range(3):
+        result = step(model, np.full_like(x, value), state, seconds)
+        state = result.next_state
+        assert np.isfinite(result.score).all()
+        assert np.isfinite(state).all()
+        assert (result.score >= 0).all()
+
+
+def test_normal_nodes_that_it_never_saw_are_not_alarming(model: Detector) -> None:
+    if model.info.detector == "zscore" or model is detector("zscore"):
+        pytest.skip("the paper's z-score knows one population only")
+    score = run(model, table(nodes=10, seconds=1800, step=10, seed=11)).score
+    assert (score > 1).mean() < 0.01
+
+
+def test_a_node_that_never_changes_is_not_alarming(model: Detector) -> None:
+    if model is detector("zscore"):
+        pytest.skip("the paper's z-score knows one population only")
+    rows = table(nodes=3, seconds=3600, step=15, seed=3)
+    x = np.tile(rows.x[:3], (len(rows) // 3, 1))
+    still = type(rows)(rows.features, rows.nodes, rows.node, rows.time_ms, x, None, rows.time_text, rows.entity_columns)
+    assert run(model, still).score.max() < 1
+
+
+def test_a_missing_feature_alarms_nobody(model: Detector, warm: tuple[Float32, Float32]) -> None:
+    x, state = warm
+    calm = step(model, x, state).score < 0.7
+    for feature in range(len(FEATURES)):
+        lacking = x.copy()
+        lacking[:, feature] = np.nan
+        assert (step(model, lacking, state).score[calm] < 1).all()
+
+
+def test_without_any_feature_nothing_is_alarming_for_long(model: Detector, warm: tuple[Float32, Float32]) -> None:
+    x, state = warm
+    for _ in range(60):
+        result = step(model, np.full_like(x, np.nan), state)
+        state = result.next_state
+    assert (result.score < 1).all()
+
+
+def test_an_attack_passes_the_threshold(model: Detector) -> None:
+    if model is detector("pca"):
+        pytest.skip("idle time and load fall and rise together on normal nodes too: PCA takes that for known")
+    rows = table(nodes=5, seconds=1260, step=2, seed=8, attack=(1200, 1260))
+    score = run(model, rows).score
+    assert rows.attack is not None
+    assert (score[rows.attack].reshape(-1, 5).max(axis=0) > 1).all()
+
+
+def test_contributions_are_of_the_score(model: Detector) -> None:
+    rows = table(nodes=5, seconds=660, step=2, seed=8, attack=(600, 660))
+    rows.x[-30:, FEATURES.index("open_fds")] *= 100
+    result = run(model, rows)
+    over = result.score > 1
+    assert over.any()
+    assert (result.contribution[over] >= 0).all()
+    assert result.contribution[over].sum(axis=1) == pytest.approx(result.score[over], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_metadata_says_what_the_graph_is(name: str) -> None:
+    proto = trained(name)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim][1:]
+        for value in [*proto.graph.input, *proto.graph.output]
+    }
+    features = len(json.loads(metadata["nodescore.features"]))
+    size = len(json.loads(metadata["nodescore.initial_state"]))
+    assert shapes == {
+        "x": [features],
+        "elapsed_seconds": [],
+        "state": [size],
+        "score": [],
+        "next_state": [size],
+        "contribution": [features],
+    }
+    onnx.checker.check_model(proto, full_check=True)
+
+
+def test_a_model_ships() -> None:
+    assert shipped_model() in SHIPPED
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_model_fits_the_catalogue_and_its_card(path: Path) -> None:
+    info = Detector.load(path, load().feature_names).info
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["version"] == info.version
+    assert tuple(card["features"]) == info.feature_names
+    assert card["provenance"] == info.provenance
+
+
+def test_a_state_takes_little_memory(model: Detector) -> None:
+    assert model.info.state_size * 4 <= 20 * 1024
