@@ -38,6 +38,7 @@ PROGRAMS = {
 # Tools that change the machine or load it: a command, and the Debian package that has it.
 TOOLS = {"stress-ng": "stress-ng", "nmap": "nmap", "ip": "iproute2", "chromium": "chromium"}
 PROMETHEUS_AT_LEAST = (3, 5)  # the first long-term release that sends remote write 2.0
+HOW = "`make servers` gets it on Debian as root, or from container images; or"
 POSTGRES_BIN = "usr/lib/postgresql/17/bin"
 
 
@@ -99,9 +100,7 @@ def _program(name: str) -> Place | Missing:
             if name in {"prometheus", "promtool"} and _numbers(version) < PROMETHEUS_AT_LEAST:
                 return Missing(f"{path} is version {version}; the tests need 3.5 or newer")
             return Place("path", str(path), version)
-    return Missing(
-        f"no {name}: `make servers` gets it on Debian as root, or from container images; or set {BIN_VARIABLE}"
-    )
+    return Missing(f"no {name}: {HOW} set {BIN_VARIABLE}")
 
 
 def _timescale() -> Place | Missing:
@@ -120,9 +119,7 @@ def _timescale() -> Place | Missing:
     if image.exists():
         engine_and_image = image.read_text(encoding="utf-8").strip()
         return Place("image", engine_and_image, engine_and_image.rpartition(":")[2])
-    return Missing(
-        f"no TimescaleDB: `make servers` gets it on Debian as root, or from container images; or set {TIMESCALE_VARIABLE}"
-    )
+    return Missing(f"no TimescaleDB: {HOW} set {TIMESCALE_VARIABLE}")
 
 
 def _network_namespaces() -> Place | Missing:
