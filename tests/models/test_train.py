@@ -113,6 +113,15 @@ class TestScore:
         assert [(row["time"], row["node"]) for row in found] == [(row["time"], row["node"]) for row in given]
         assert list(found[0]) == ["time", "node", "score", *(f"contribution_{name}" for name in FEATURES)]
 
+    def test_names_that_need_quotes_have_them(self, tmp_path: Path) -> None:
+        (tmp_path / "plain.csv").write_text("time,node,a\n" + "".join(f"{row},n,{row % 5}\n" for row in range(300)))
+        (tmp_path / "odd.csv").write_text("time,node,a\n" + "".join(f'{row},"n,1",{row % 5}\n' for row in range(300)))
+        train(tmp_path / "plain.csv", tmp_path / "m.onnx", created_ms=NOW_MS)
+        for name, node in (("plain", "n"), ("odd", "n,1")):
+            score(tmp_path / f"{name}.csv", tmp_path / "m.onnx", tmp_path / "scores.csv")
+            assert {row["node"] for row in read_csv(tmp_path / "scores.csv")} == {node}
+            assert ('"' in (tmp_path / "scores.csv").read_text()) == (name == "odd")
+
     def test_a_score_uses_only_rows_up_to_its_own(self, folder: Path, tmp_path: Path) -> None:
         lines = (folder / "test.csv").read_text().splitlines()
         cut = 700
@@ -155,6 +164,7 @@ class TestEvaluate:
         assert figures["events"] == 3
         assert figures["event_recall_raised_60s"] == 1.0
         assert figures["auc_pr"] > 0.7 > figures["auc_pr_random"]
+        assert figures["perfect_event_recall_raised_30s"] == 1.0
         assert figures["false_alerts"] == 0
         assert figures["false_alerts_per_node_day_bound_95"] > 10
 
