@@ -23,7 +23,7 @@ SCORE = f'anomaly_score{{cluster="{CLUSTER}",node="{NODE}"}}'
 OF_THE_CPU = {"cpu_sec_idle", "load1", "load5", "load15"}
 SCORE_WITHIN_SECONDS = 30
 ALERT_WITHIN_SECONDS = 30  # after the score; it takes half of the rows of 15 s
-RESOLVED_WITHIN_SECONDS = 180  # the score falls, the median, and `keep_firing_for` is over
+RESOLVED_WITHIN_SECONDS = 240  # the score falls, the median, and `keep_firing_for` is over
 CALM_ROWS = 10
 CALM_WITHIN_SECONDS = 240
 
