@@ -28,15 +28,17 @@ from receiver.series import UNKNOWN, UNWANTED, Aliases, SeriesTable
 from receiver.wire import whole
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import RequestV2
+from receiver.wire.framing import UInt64, words_of
 from receiver.wire.needles import needles
 from receiver.wire.remote_write_v2_pb2 import TimeSeries
-
-UInt64 = NDArray[np.uint64]
 
 # The longest regular series: 127 bytes of references, a sample with a start time, its metadata.
 _MARGIN_BYTES = 320
 # Symbols of wanted series remembered, ~150 bytes each. Beyond it all are forgotten and learnt again.
 _MAX_SYMBOLS = 1_000_000
+
+# What a symbol may be: bits.
+_IS_NAME_LABEL, _IS_WANTED, _NEEDS_NEEDLE, _IS_NEEDLE = np.array([1, 2, 4, 8], np.uint8)
 
 _TIMESTAMP_MASK = np.uint64(int.from_bytes(bytes.fromhex("ff80808080808000"), "little"))
 _TIMESTAMP_FORM = np.uint64(int.from_bytes(bytes.fromhex("1080808080800000"), "little"))
@@ -44,13 +46,22 @@ _START_FORM = np.uint64(int.from_bytes(bytes.fromhex("1880808080800000"), "littl
 
 
 class Symbols:
-    """Symbols of wanted series, numbered for good, and which of them a catalogue asks for; one per catalogue."""
+    """Symbols of wanted series, numbered for good, and what a catalogue makes of a symbol; one per catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._numbers: dict[bytes, int] = {}
-        self.names = frozenset(name.encode() for name in catalogue.terms_of_metric)
-        self.needles = needles(catalogue)
-        self.needle_values = frozenset(value for values in self.needles.values() for value in values)
+        self._roles: dict[bytes, int] = {b"__name__": _IS_NAME_LABEL}
+        asked = needles(catalogue)
+        for metric in catalogue.terms_of_metric:
+            name = metric.encode()
+            self._roles[name] = self._roles.get(name, 0) | _IS_WANTED | (_NEEDS_NEEDLE if name in asked else 0)
+        for value in (value for values in asked.values() for value in values):
+            self._roles[value] = self._roles.get(value, 0) | _IS_NEEDLE
+
+    def roles(self, symbols: list[bytes]) -> NDArray[np.uint8]:
+        """What each symbol may be, as bits."""
+        get = self._roles.get
+        return np.array([get(symbol, 0) for symbol in symbols], np.uint8)
 
     def numbers(self, symbols: list[bytes], table: SeriesTable) -> Int32:
         """The lasting number of each symbol."""
@@ -66,17 +77,18 @@ def decode(body: bytes, table: SeriesTable, lasting: Symbols, out: Collector) ->
     symbols, series = _open(body)
     if not series:
         return
+    if not symbols:
+        symbols = [b""]
     shape = _Shape(series)
-    is_name = np.array([symbol == b"__name__" for symbol in symbols], np.bool_)
-    is_wanted = np.array([symbol in lasting.names for symbol in symbols], np.bool_)
+    roles = lasting.roles(symbols)
     regular = shape.regular & (shape.first_ref < len(symbols)) & (shape.second_ref < len(symbols))
-    # 0 stands for "" and is never out of range where there are symbols at all.
-    regular &= (shape.second_ref > 0) & is_name[shape.first_ref * regular] if symbols else False
-    wanted = regular & is_wanted[shape.second_ref * regular] if symbols else regular
-    out.samples += int(np.count_nonzero(regular & ~wanted))
-    candidates = np.flatnonzero(wanted)
+    # Symbol 0 is "", which is no name, and is there in any case.
+    regular &= (roles[shape.first_ref * regular] & _IS_NAME_LABEL > 0) & (shape.second_ref > 0)
+    name_roles = roles[shape.second_ref * regular]
+    candidates = np.flatnonzero(regular & (name_roles & _IS_WANTED > 0))
+    out.samples += int(np.count_nonzero(regular)) - len(candidates)
     if len(candidates):
-        _take_candidates(candidates, shape, series, symbols, table, lasting, out)
+        _take_candidates(candidates, name_roles, roles, shape, series, symbols, table, lasting, out)
     for i in np.flatnonzero(~regular).tolist():
         _take_whole(i, series[i], symbols, table, out)
 
@@ -101,6 +113,8 @@ def _open(body: bytes) -> tuple[list[bytes], list[bytes]]:
 
 def _take_candidates(
     candidates: Int64,
+    name_roles: NDArray[np.uint8],
+    roles: NDArray[np.uint8],
     shape: _Shape,
     series: list[bytes],
     symbols: list[bytes],
@@ -113,9 +127,8 @@ def _take_candidates(
     fine = whole_numbers & (np.maximum.reduceat(refs, first) < len(symbols)) & (count % 2 == 0)
     refs = np.minimum(refs, len(symbols) - 1)
 
-    needs = np.array([symbol in lasting.needles for symbol in symbols], np.bool_)[shape.second_ref[candidates]]
-    is_needle = np.array([symbol in lasting.needle_values for symbol in symbols], np.bool_)
-    ruled_out = fine & needs & ~np.logical_or.reduceat(is_needle[refs], first)
+    has_needle = np.bitwise_or.reduceat(roles[refs], first) & _IS_NEEDLE > 0
+    ruled_out = fine & (name_roles[candidates] & _NEEDS_NEEDLE > 0) & ~has_needle
     out.samples += int(np.count_nonzero(ruled_out))
 
     used = np.zeros(len(symbols), np.bool_)
@@ -167,20 +180,20 @@ class _Shape:
 
     def __init__(self, series: list[bytes]) -> None:
         joined = b"".join((*series, bytes(_MARGIN_BYTES)))
-        self.words: UInt64 = np.ndarray((len(joined) - 8,), "<u8", joined, strides=(1,))
-        octets = np.frombuffer(joined, np.uint8).astype(np.int64)
+        self.words = words_of(joined)
+        octets = np.frombuffer(joined, np.uint8)
         length = np.fromiter(map(len, series), np.int64, len(series))
         end = np.cumsum(length)
         start = end - length
 
-        self.refs_bytes: Int64 = octets[start + 1]
+        self.refs_bytes: Int64 = octets[start + 1].astype(np.int64)
         regular = (octets[start] == 0x0A) & (self.refs_bytes < 0x80)
         self.first_ref, first_bytes = _varint(self.words[start + 2])
         self.second_ref, second_bytes = _varint(self.words[start + 2 + first_bytes])
         regular &= (first_bytes > 0) & (second_bytes > 0) & (self.refs_bytes >= first_bytes + second_bytes)
 
         sample = start + 2 + self.refs_bytes
-        size = octets[sample + 1]
+        size = octets[sample + 1].astype(np.int64)
         self.has_value: Bool = (size == 16) | (size == 23)
         has_start = (size == 14) | (size == 23)
         self.value_at: Int64 = sample + 3
@@ -188,10 +201,12 @@ class _Shape:
         regular &= (octets[sample] == 0x12) & (self.has_value | has_start | (size == 7))
         regular &= ~self.has_value | (octets[sample + 2] == 0x09)
         regular &= (self.words[self.time_at] & _TIMESTAMP_MASK) == _TIMESTAMP_FORM
-        regular &= ~has_start | ((self.words[self.time_at + 7] & _TIMESTAMP_MASK) == _START_FORM)
+        if has_start.any():
+            regular &= ~has_start | ((self.words[self.time_at + 7] & _TIMESTAMP_MASK) == _START_FORM)
 
         rest = sample + 2 + size
-        metadata = (octets[rest] == 0x2A) & (octets[rest + 1] < 0x80) & (rest + 2 + octets[rest + 1] == end)
+        metadata_bytes = octets[rest + 1].astype(np.int64)
+        metadata = (octets[rest] == 0x2A) & (metadata_bytes < 0x80) & (rest + 2 + metadata_bytes == end)
         self.regular: Bool = regular & ((rest == end) | metadata)
 
     def samples(self, at: Int64) -> tuple[Int64, NDArray[np.float64]]:
@@ -205,13 +220,13 @@ class _Shape:
 
 
 def _varint(word: UInt64) -> tuple[Int64, Int64]:
-    """Value and size of the varint of up to three bytes that begins each word; size 0 where it is longer."""
-    octet = [((word >> np.uint64(8 * place)) & np.uint64(0xFF)).astype(np.int64) for place in range(3)]
-    size = np.select([octet[0] < 0x80, octet[1] < 0x80, octet[2] < 0x80], [1, 2, 3], 0)
-    value = octet[0] & 0x7F
-    value |= np.where(size > 1, (octet[1] & 0x7F) << 7, 0)
-    value |= np.where(size > 2, (octet[2] & 0x7F) << 14, 0)
-    return value, size
+    """Value and size of the varint of one or two bytes that begins each word; size 0 where it is longer."""
+    small = (word & np.uint64(0x80)) == 0
+    size = np.where(small, 1, np.where((word & np.uint64(0x8000)) == 0, 2, 0))
+    value = np.where(
+        small, word & np.uint64(0x7F), (word & np.uint64(0x7F)) | ((word >> np.uint64(1)) & np.uint64(0x3F80))
+    )
+    return value.astype(np.int64), size
 
 
 def _take_whole(index: int, one: bytes, symbols: list[bytes], table: SeriesTable, out: Collector) -> int | None:
