@@ -1,9 +1,12 @@
-"""CPU time of one request of 2,000 node_exporter series whose labels are known: `python -m benchmarks.request`.
+"""CPU time of a request of 2,000 node_exporter series whose labels are known: `python -m benchmarks.request`.
 
 In: the exposition of a real node_exporter, from --exposition FILE or from one that is started for it. It is sent for
 as many nodes as make 2,000 series: all of it, and only what the catalogue wants. Out: a Markdown table of CPU time
 (user + system, of the whole process and all its threads) per request for each stage: taking the body apart, the
-journal with its sync, rows, scores and the store.
+journal with its sync and the rows that its samples go to, and what a flush costs: features, scores, store.
+
+A request alone pays for a sync and a flush of its own. Under load, requests that wait together share both; so each
+case is measured alone and in groups of eight, as eight senders at once make them.
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ from statistics import median
 
 from receiver import catalogue
 from receiver.allocator import keep_freed_memory
-from receiver.catalogue import Catalogue
 from receiver.detector import Detector
 from receiver.exposition import Exposition, Snapshot
 from receiver.pipeline import Pipeline
@@ -34,8 +36,9 @@ from tests.wire.requests import HEADERS, Series, body
 
 SERIES = 2000
 SCRAPE_MS = 10_000
-ROUNDS = 60  # scrapes; the first ones are not counted
+ROUNDS = 40  # scrapes; the first ones are not counted
 WARM_UP_ROUNDS = 10
+GROUPS = (1, 8)
 
 _LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -49,38 +52,41 @@ def parse(exposition: str) -> list[tuple[Labels, float]]:
     return [({"__name__": m[1], **dict(_LABEL.findall(m[2] or ""))}, float(m[3])) for m in matches if m]
 
 
-def requests(scraped: list[tuple[Labels, float]], version: int) -> Iterator[tuple[int, bytes]]:
-    """A time and a body of exactly `SERIES` series for each scrape; counters go on."""
+def requests(scraped: list[tuple[Labels, float]], version: int, group: int) -> Iterator[tuple[int, list[bytes]]]:
+    """A time and `group` bodies of exactly `SERIES` series each, for each scrape; counters go on."""
     nodes = -(-SERIES // len(scraped))
     now_ms = time.time_ns() // 1_000_000
     for step in range(ROUNDS):
         at_ms = now_ms + (step - ROUNDS) * SCRAPE_MS
-        series = [
-            Series(
-                sorted({**labels, "instance": f"10.0.0.{node}:9100", "job": "node"}.items()), [(value + step, at_ms)]
-            )
-            for node in range(nodes)
-            for labels, value in scraped
-        ]
-        yield at_ms, body(version, series[:SERIES])
+        bodies = []
+        for place in range(group):
+            series = [
+                Series(sorted({**labels, "instance": f"10.0.{place}.{node}:9100", "job": "node"}.items()), sample)
+                for node in range(nodes)
+                for labels, value in scraped
+                for sample in [[(value + step, at_ms)]]
+            ]
+            bodies.append(body(version, series[:SERIES]))
+        yield at_ms, bodies
 
 
-def stages_of(pipeline: Pipeline, version: int, at_ms: int, content: bytes) -> list[float]:
-    """CPU milliseconds of this process in each stage."""
+def stages_of(pipeline: Pipeline, version: int, at_ms: int, bodies: list[bytes]) -> list[float]:
+    """CPU milliseconds of this process in each stage, per request."""
     times = [time.process_time()]
-    batch = pipeline.decode(content, HEADERS[version], at_ms)
+    batches = [pipeline.decode(content, HEADERS[version], at_ms) for content in bodies]
     times.append(time.process_time())
-    pipeline.commit([batch], at_ms)
+    pipeline.commit(batches, at_ms)
     times.append(time.process_time())
     pipeline.flush(at_ms + 8000)
     times.append(time.process_time())
-    if batch.status != 204:
-        sys.exit(f"request refused: {batch.message}")
-    return [1000 * (after - before) for before, after in itertools.pairwise(times)]
+    if any(batch.status != 204 for batch in batches):
+        sys.exit(f"request refused: {batches[0].message}")
+    return [1000 * (after - before) / len(bodies) for before, after in itertools.pairwise(times)]
 
 
-def run(scraped: list[tuple[Labels, float]], version: int, wanted: Catalogue, model: Path) -> list[float]:
+def run(scraped: list[tuple[Labels, float]], version: int, group: int, model: Path) -> list[float]:
     """Median CPU milliseconds a request of each stage."""
+    wanted = catalogue.load()
     detector = Detector.load(model, wanted.feature_names)
     exposition = Exposition(
         Snapshot.empty(wanted.feature_names, detector.info.version, detector.info.detector),
@@ -90,13 +96,12 @@ def run(scraped: list[tuple[Labels, float]], version: int, wanted: Catalogue, mo
         clock=time.time,
         version="benchmark",
     )
-    stages: list[list[float]] = []
+    prepared = list(requests(scraped, version, group))  # made before, so that making them does not cool the caches
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore.open(Path(folder, "store.sqlite"), wanted, "full")
         pipeline = Pipeline(Settings.model_validate({}), wanted, store, detector, exposition)
         pipeline.recover(0)
-        for at_ms, content in requests(scraped, version):
-            stages.append(stages_of(pipeline, version, at_ms, content))
+        stages = [stages_of(pipeline, version, at_ms, bodies) for at_ms, bodies in prepared]
         store.close()
     return [median(column) for column in zip(*stages[WARM_UP_ROUNDS:], strict=True)]
 
@@ -128,13 +133,14 @@ def main() -> None:
     scraped = parse(given.exposition.read_text() if given.exposition else scrape())
     kept = [(labels, value) for labels, value in scraped if wanted.term_of(labels) is not None]
     print(f"{len(scraped)} series a node, of which {len(kept)} are kept; {SERIES} series a request\n")
-    print("| case | decode | journal | rows, scores, store | CPU ms a request | samples a CPU second |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| case | together | decode | journal, rows | features, scores, store | CPU ms a request | a CPU second |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, series in (("unfiltered", scraped), ("pre-filtered", kept)):
-        for version in (1, 2):
-            stages = run(series, version, wanted, given.model)
+        for version, group in itertools.product((1, 2), GROUPS):
+            stages = run(series, version, group, given.model)
             parts = " | ".join(f"{stage:.2f}" for stage in stages)
-            print(f"| {name} v{version} | {parts} | {sum(stages):.2f} | {SERIES / sum(stages) / 1000:.2f} M |")
+            rate = f"{SERIES / sum(stages) / 1000:.2f} M samples"
+            print(f"| {name} v{version} | {group} | {parts} | {sum(stages):.2f} | {rate} |")
 
 
 if __name__ == "__main__":
