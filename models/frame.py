@@ -19,14 +19,14 @@ the mean of the population's and its own, its own weighing a / (a + t0) with
 t0 = RESEMBLANCE_SECONDS · scale² / spread², and its variance is spread² · t0 / (t0 + a) (the normal-normal
 conjugate posterior). So the first row is scored against the population, which is wide, and within seconds to
 minutes each row is scored against the node. With time the mean turns into an exponential one with
-`Times.baseline_half_life_seconds`. The node's own variance grows from the population's (it never falls below: what is
-constant on a node is not infinitely surprising when it moves) and is settled after `SETTLED_SECONDS`.
+`Times.baseline_half_life_seconds`. The node's own variance grows from the population's (it never falls below: what
+is constant on a node is not infinitely surprising when it moves) and is settled after `SETTLED_SECONDS`.
 
-**Standing still.** While the score is over 1.0 the baseline learns nothing, however long that lasts. A node
-that is new is not known well enough for that: it learns fully in its first `INFANT_SECONDS` of rows, and at
-`YOUNG_RATE` until `ADULT_SECONDS`. At all times a deviation in the harmful direction is learnt as one of
-`HUBER` standard deviations at most, and one in the harmless direction as it is: a node that boots, pulls images
-and falls quiet finds its level at once.
+**Standing still.** Over 1.0 the baseline learns nothing, however long that lasts. A node that is new is not known
+well enough for that, and what it learns weighs more: it learns fully in its first `INFANT_SECONDS` of rows; then,
+until `ADULT_SECONDS`, 1 − score of each row, and `YOUNG_RATE` of it at least. At all times a deviation in the harmful
+direction is learnt as one of `HUBER` standard deviations at most, and one in the harmless direction as it is: a node
+that boots, pulls images and falls quiet finds its level at once.
 
 **Missing.** A NaN neither moves a baseline nor counts as a deviation; its feature's part of the score fades.
 A feature that training never saw has no scale and counts nothing.
@@ -199,9 +199,9 @@ def _huber(graph: Graph, deviation: str, sigma: str, direction: Float64) -> str:
 
 
 def _learning_rate(graph: Graph, score: str, age: str) -> str:
-    """[N, F]: 1 while the score is at most 1.0; over it by age 1, YOUNG_RATE, 0."""
-    infant = graph.op("Less", age, graph.const(INFANT_SECONDS))
-    young = graph.op("Less", age, graph.const(ADULT_SECONDS))
-    over = graph.op("Where", infant, graph.const(1), graph.op("Where", young, graph.const(YOUNG_RATE), graph.const(0)))
-    alarming = _column(graph, graph.op("Greater", score, graph.const(1)))
-    return graph.op("Where", alarming, over, graph.const(1))
+    """[N, F], by age: 1; 1 − score, at least YOUNG_RATE; 1, or 0 where the score is over 1.0."""
+    score = _column(graph, score)
+    young = graph.op("Max", graph.op("Sub", graph.const(1), score), graph.const(YOUNG_RATE))
+    adult = graph.op("Cast", graph.op("LessOrEqual", score, graph.const(1)), to=onnx.TensorProto.FLOAT)
+    grown = graph.op("Where", graph.op("Less", age, graph.const(ADULT_SECONDS)), young, adult)
+    return graph.op("Where", graph.op("Less", age, graph.const(INFANT_SECONDS)), graph.const(1), grown)
