@@ -100,11 +100,22 @@ def _budget(
     level = NEVER_ALARMS
     for _ in range(ROUNDS):
         score = run(probe(build.at(level)), normal, progress).score.astype(np.float64) * level
-        found = threshold.for_budget(nodes_of(normal.take(later), score[later]), budget)
+        nodes = nodes_of(normal.take(later), score[later])
+        found = threshold.for_budget(nodes, budget)
         # A baseline that stands still lets scores rise: the lower of two thresholds would break the budget.
         lowest = build.least if level == NEVER_ALARMS else level
         level = max(lowest, found.threshold)
-    return level, found.card() | {"threshold": level, "alert": f"{OVER_ROWS} of {OF_ROWS} rows"}
+    how = found.card()
+    if level > found.threshold:
+        # The card speaks of the threshold that is used, not of the one that the data alone would have given.
+        seen = threshold.count(nodes, level)
+        how |= {
+            "method": "least" if level == build.least else "first round",
+            "calibrated_threshold": found.threshold,
+            "alerts": seen,
+            "bound_95_per_node_day": threshold.rate_bound(seen, found.node_days),
+        }
+    return level, how | {"threshold": level, "alert": f"{OVER_ROWS} of {OF_ROWS} rows"}
 
 
 def _accuracy(build: Build, table: Table, later: Bool, progress: Progress) -> tuple[float, dict[str, Any]]:

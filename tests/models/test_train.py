@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from models.detectors.mean_z2 import LEAST_THRESHOLD
 from models.evaluate import evaluate
 from models.score import score
 from models.train import train
@@ -49,6 +50,11 @@ class TestTrain:
         assert card["threshold"]["asked_per_node_day"] == 0.1
         assert card["threshold"]["bound_95_per_node_day"] > 10
         assert 0.05 < card["threshold"]["node_days"] < 0.1
+
+    def test_the_card_says_where_the_least_threshold_holds_and_not_the_data(self, folder: Path) -> None:
+        found = json.loads((folder / "model.json").read_text())["provenance"]["threshold"]
+        assert found["threshold"] == LEAST_THRESHOLD > found["calibrated_threshold"]
+        assert found["method"] == "least"
 
     def test_the_same_data_gives_the_same_model(self, folder: Path, tmp_path: Path) -> None:
         train(folder / "train.csv", tmp_path / "again.onnx", created_ms=NOW_MS)
