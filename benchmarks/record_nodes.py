@@ -5,7 +5,8 @@ service that received it all, with every attack labelled in it; `nodescore expor
 
 Four nodes are network namespaces with an `eth0` and a node_exporter each, one is the machine itself; CPU, memory and
 disk are the machine's for all of them. Their work: a web server, its visitors, downloads, archives made now and
-then. With --attacks some of the time is spent on attacks, each bounded, all between these namespaces.
+then. With --attacks some of the time is spent on attacks, each bounded, all between these namespaces. With
+--recording FILE what Prometheus sends is kept too, attacks as events, in the form of `nodescore replay` and `demo`.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from pathlib import Path
 
 import yaml
 
+from models.scenarios.record import save, sink
 from receiver import catalogue, promql
 from tests.servers import places
 from tests.servers.netns import EXPORTER_PORT, Host, network
 from tests.servers.nodescore import Nodescore
-from tests.servers.process import Process, wait_until
+from tests.servers.process import P, Process, wait_until
 from tests.servers.prometheus import NodeExporter, Prometheus, answers
 
 SCRAPE_SECONDS = {"quick": 2, "usual": 10}
 WEB_PORT = 8000
+ON_THE_NETWORK = ("port scan", "application denial of service")
+KINDS = ("cpu stress", "cryptojacking", "crash loop", *ON_THE_NETWORK)
 QUIET_SECONDS = 120  # between attacks, for a node to come back to itself
 
 
@@ -89,9 +93,11 @@ def label(service: Nodescore, node: str, kind: str, start: float, end: float) ->
     )  # fmt: skip
 
 
-def configuration(targets: dict[str, dict[str, str]], service: Nodescore) -> str:
-    """prometheus.yml: nodes by pace and name, sent to the service as the shipped snippet says."""
-    snippet = yaml.safe_load(promql.prometheus_snippet(catalogue.load(), f"{service.url}/api/v1/write"))
+def configuration(targets: dict[str, dict[str, str]], urls: Sequence[str]) -> str:
+    """prometheus.yml: nodes by pace and name, sent to all receivers as the shipped snippet says."""
+    snippet = yaml.safe_load(promql.prometheus_snippet(catalogue.load(), urls[0]))
+    (first,) = snippet["remote_write"]
+    snippet["remote_write"] = [{**first, "url": url, "name": f"receiver-{i}"} for i, url in enumerate(urls)]
     snippet["global"] = {"scrape_interval": "10s"}
     snippet["scrape_configs"] = [
         {
@@ -104,32 +110,53 @@ def configuration(targets: dict[str, dict[str, str]], service: Nodescore) -> str
     return yaml.safe_dump(snippet)
 
 
-def record(folder: Path, minutes: float, with_attacks: bool, model: Path | None, seed: int) -> None:
-    """Record until the time is over."""
+def attack_all(
+    planned: Sequence[tuple[Host, Attack]], hosts: Sequence[Host], service: Nodescore, stop: threading.Event
+) -> list[tuple[int, str]]:
+    """Carry out attacks one after the other, each labelled; when each began and ended."""
+    events: list[tuple[int, str]] = []
+    for shown_on, attack in planned:
+        stop.wait(QUIET_SECONDS)
+        began = time.time()
+        subprocess.run(attack.argv, check=False, timeout=attack.seconds + 60, stdout=subprocess.DEVNULL)
+        ended = time.time()
+        # The namespaces have interfaces of their own, and the CPUs of one machine.
+        everyone = [*(f"node-{i}" for i in range(len(hosts))), "machine"]
+        for node in [f"node-{hosts.index(shown_on)}"] if attack.kind in ON_THE_NETWORK else everyone:
+            label(service, node, attack.kind, began, ended)
+        events += [(int(began * 1000), f"{attack.kind} begins"), (int(ended * 1000), f"{attack.kind} ends")]
+        print(f"{datetime.now(UTC):%H:%M:%S} {attack.kind}: {ended - began:.0f} s", flush=True)
+    return events
+
+
+def record(
+    folder: Path, minutes: float, kinds: Sequence[str], model: Path | None, recording: Path | None, seed: int
+) -> None:
+    """Record until the time is over, with attacks of these kinds."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "page").write_bytes(random.Random(seed).randbytes(20_000))
+    (folder / "large").write_bytes(random.Random(seed).randbytes(20_000_000))
     stop = threading.Event()
     with ExitStack() as stack:
-        net = stack.enter_context(network())
-        hosts = [net.add_host() for _ in range(4)]
-        (folder / "page").write_bytes(random.Random(seed).randbytes(20_000))
-        (folder / "large").write_bytes(random.Random(seed).randbytes(20_000_000))
 
-        def running(process: Process) -> None:
+        def running(process: P) -> P:
             process.start()
             stack.callback(process.stop)
+            return process
 
+        net = stack.enter_context(network())
+        hosts = [net.add_host() for _ in range(4)]
         for host in hosts:
             running(net.node_exporter(host, folder))
-        machine = NodeExporter(folder)
-        running(machine)
         web = f"http://{hosts[0].address}:{WEB_PORT}/page"
         serve = [sys.executable, "-m", "http.server", str(WEB_PORT), f"--directory={folder}"]
         running(Process("web", hosts[0].argv(*serve), folder / "web.log", lambda: answers(web)))
-        service = Nodescore(folder, [f"--model={model}"] if model else [])
-        running(service)
+        service = running(Nodescore(folder, [f"--model={model}"] if model else []))
+        sink_url, requests = stack.enter_context(sink())
         named = {f"node-{i}": f"{host.address}:{EXPORTER_PORT}" for i, host in enumerate(hosts)}
-        usual = {"node-3": named.pop("node-3"), "machine": machine.address}
-        running(Prometheus(configuration({"quick": named, "usual": usual}, service), folder))
+        usual = {"node-3": named.pop("node-3"), "machine": running(NodeExporter(folder)).address}
+        urls = [f"{service.url}/api/v1/write", *([] if recording is None else [sink_url])]
+        running(Prometheus(configuration({"quick": named, "usual": usual}, urls), folder))
 
         work: list[Callable[[], None]] = [
             lambda: visit(hosts[1], hosts[0], folder, stop, seed),
@@ -140,22 +167,15 @@ def record(folder: Path, minutes: float, with_attacks: bool, model: Path | None,
         for thread in threads:
             thread.start()
         end = time.monotonic() + 60 * minutes
-        planned = attacks(hosts[0], hosts[3]) if with_attacks else []
-        for shown_on, attack in planned:
-            stop.wait(QUIET_SECONDS)
-            began = time.time()
-            subprocess.run(attack.argv, check=False, timeout=attack.seconds + 60, stdout=subprocess.DEVNULL)
-            everyone = attack.kind in ("cpu stress", "cryptojacking", "crash loop")
-            nodes = [f"node-{i}" for i in range(4)] + ["machine"] if everyone else [f"node-{hosts.index(shown_on)}"]
-            for node in nodes:
-                label(service, node, attack.kind, began, time.time())
-            print(f"{datetime.now(UTC):%H:%M:%S} {attack.kind}: {time.time() - began:.0f} s", flush=True)
-        if time.monotonic() < end:
-            time.sleep(end - time.monotonic())
+        planned = [(host, attack) for host, attack in attacks(hosts[0], hosts[3]) if attack.kind in kinds]
+        events = attack_all(planned, hosts, service, stop)
+        stop.wait(max(0.0, end - time.monotonic()))
         stop.set()
         for thread in threads:
             thread.join()
         wait_until(lambda: "anomaly_score{" in service.metrics(), "a score")
+        if recording is not None:
+            save(recording, requests, events)
 
 
 def main() -> None:
@@ -163,7 +183,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--attacks", action="store_true", help="spend some of the time on attacks, labelled")
+    parser.add_argument("--attacks", nargs="*", choices=KINDS, help="spend some of the time on these kinds, or on all")
+    parser.add_argument("--recording", type=Path, help="keep what Prometheus sends, as JSON lines, gzipped")
     parser.add_argument("--model", type=Path, help="score with this model while recording")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -171,7 +192,8 @@ def main() -> None:
         place = places.find(name)
         if isinstance(place, places.Missing):
             sys.exit(f"record_nodes: {place.why}")
-    record(given.folder, given.minutes, given.attacks, given.model, given.seed)
+    kinds = KINDS if given.attacks == [] else given.attacks or ()
+    record(given.folder, given.minutes, kinds, given.model, given.recording, given.seed)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def record(
     # Prometheus is the first to end, and sends what it still holds before it does.
     with (
         tempfile.TemporaryDirectory(prefix="nodescore-record-") as folder,
-        _sink() as (url, requests),
+        sink() as (url, requests),
         node_exporter(Path(folder)) as exporter,
         prometheus(Path(folder), load(), url, exporter, node, scrape_seconds) as server,
     ):
@@ -48,17 +48,23 @@ def record(
         events.append((_now_ms(), f"{name} ends"))
         time.sleep(after_seconds)
         server.check()
-    for request in requests:
-        if events and request["at_ms"] >= events[0][0]:
-            request["event"] = events.pop(0)[1]
-    text = "".join(json.dumps(request, separators=(",", ":")) + "\n" for request in requests)
-    with out.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-        packed.write(text.encode())
+    save(out, requests, events)
     return len(requests)
 
 
+def save(out: Path, requests: list[dict[str, Any]], events: list[tuple[int, str]]) -> None:
+    """Write requests in the order of their arrival; an event stands with the first request after it."""
+    coming = list(events)
+    for request in requests:
+        if coming and request["at_ms"] >= coming[0][0]:
+            request["event"] = coming.pop(0)[1]
+    text = "".join(json.dumps(request, separators=(",", ":")) + "\n" for request in requests)
+    with out.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+        packed.write(text.encode())
+
+
 @contextmanager
-def _sink() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def sink() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A receiver that takes everything and keeps it: its URL, and the requests so far."""
     requests: list[dict[str, Any]] = []
 
