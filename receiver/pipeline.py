@@ -16,6 +16,7 @@ stepped on from their last checkpoint over the rows stored since.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 
@@ -82,12 +83,15 @@ class Pipeline:
         self._checkpoint_ms = 0
         self._housekeeping_ms = 0
         self._forgot_ms = 0
+        self._forgetting: list[int] = []
+        self._table_lock = threading.Lock()  # decoding learns series on one thread, forgetting is on the other
         self._store_bytes = 0
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """The kept samples of a request. `headers` has lower-case names."""
         self._check_room()
-        batch = self.decoder.decode(body, headers, now_ms)
+        with self._table_lock:
+            batch = self.decoder.decode(body, headers, now_ms)
         metrics, kept = self.metrics, len(batch.samples)
         metrics.received_bytes.inc(len(body))
         metrics.samples_received.inc(batch.written.samples)
@@ -172,8 +176,7 @@ class Pipeline:
         if self.settings.store is None:  # else the outbox deletes what it has passed on
             self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
         self._store_bytes = self.store.size_bytes()
-        if now_ms - self._forgot_ms >= IDLE_SERIES_SECONDS * 1000:
-            self._forget_idle_series(now_ms)
+        self._forget_idle_series(now_ms)
         try:
             detector = self.watch.poll()
         except ModelError as error:
@@ -197,10 +200,16 @@ class Pipeline:
         self._checkpoint_ms = now_ms
 
     def _forget_idle_series(self, now_ms: int) -> None:
-        gone = self.assembler.forget_idle(now_ms - IDLE_SERIES_SECONDS * 1000)
-        self.table.forget(set(gone))
-        self.store.forget_series(gone)
-        self._forgot_ms = now_ms
+        """First from the table, so that no new request names them; once those under way are in, from everywhere."""
+        before_ms = now_ms - IDLE_SERIES_SECONDS * 1000
+        if self._forgetting:
+            self.store.forget_series(self.assembler.forget(self._forgetting, before_ms))
+            self._forgetting = []
+        elif now_ms - self._forgot_ms >= IDLE_SERIES_SECONDS * 1000:
+            self._forgetting = self.assembler.idle(before_ms)
+            with self._table_lock:
+                self.table.forget(set(self._forgetting))
+            self._forgot_ms = now_ms
 
     def _check_room(self) -> None:
         if self.assembler.held_samples > self.settings.max_open_samples:

@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from receiver import __version__
@@ -52,13 +53,18 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Something else to do on the pipeline's thread."""
+    """Something else to do on the pipeline's thread, for which somebody waits."""
 
     run: Callable[[], None]
+    done: Future[None]
 
 
 class Service:
-    """One running Nodescore."""
+    """One running Nodescore.
+
+    An error of the pipeline that nobody foresaw ends its thread, and `on_failure` is called: what the journal has is
+    made into rows at the next start, while going on could pass over it.
+    """
 
     def __init__(self, settings: Settings, catalogue: Catalogue, detector: Detector) -> None:
         self.settings = settings
@@ -76,6 +82,8 @@ class Service:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._fault = ""
+        self.failed = False
+        self.on_failure: Callable[[], None] = lambda: None
         self._path = settings.embedded_path
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -99,14 +107,14 @@ class Service:
     def stop(self) -> None:
         """Finish what waits, save the states, close the store."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._outbox_thread.join(OUTBOX_STOP_SECONDS)
         self._pipeline.store.close()
 
     async def write(self, body: bytes, headers: Mapping[str, str]) -> Batch:
         """Take one request; returns when its kept samples are on disk. Raises `RequestError` or `Unavailable`."""
-        if self._stopping.is_set():
-            raise Unavailable("Nodescore is stopping", retry_after_seconds=1)
+        self._check_running()
         if self._queue.qsize() >= MAX_WAITING:
             raise Unavailable(f"{MAX_WAITING} requests wait for the journal", retry_after_seconds=1)
         batch = self._pipeline.decode(body, headers, self.now_ms())
@@ -147,18 +155,30 @@ class Service:
             return [store, model, Component("TimescaleDB", "degraded", f"{lag.error}; {waiting}")]
         return [store, model, Component("TimescaleDB", "ok", waiting)]
 
+    def _check_running(self) -> None:
+        if self._stopping.is_set():
+            raise Unavailable("Nodescore is stopping", retry_after_seconds=1)
+
     def _order(self, run: Callable[[], None]) -> None:
-        """Have something done on the pipeline's thread, and wait for it."""
-        done = threading.Event()
-
-        def run_and_tell() -> None:
-            run()
-            done.set()
-
-        self._queue.put(_Order(run_and_tell))
-        done.wait()
+        """Have something done on the pipeline's thread; returns or raises as it does."""
+        self._check_running()
+        done: Future[None] = Future()
+        self._queue.put(_Order(run, done))
+        done.result()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            log.exception("the pipeline has failed and ends; its journal is kept")
+            self.failed = True
+            self._fault = "the pipeline has failed; see the log"
+            self._stopping.set()
+            self.on_failure()
+        finally:
+            self._turn_away(self._take(0))
+
+    def _serve(self) -> None:
         flushed_ms = 0
         while not self._stopping.is_set():
             now_ms = self.now_ms()
@@ -169,7 +189,10 @@ class Service:
                 flushed_ms = now_ms
         self._work(self._take(0))
         self._flush(self.now_ms())
-        self._pipeline.checkpoint(self.now_ms())
+        try:
+            self._pipeline.checkpoint(self.now_ms())
+        except StoreUnavailable as error:
+            log.warning("the states are not saved, and stepped again at the next start: %s", error)
 
     def _take(self, patience_ms: int) -> list[_Waiting | _Order]:
         """Whatever has piled up; waits for the first."""
@@ -186,16 +209,29 @@ class Service:
         error: NodescoreError | None = None
         try:
             self._pipeline.commit([item.batch for item in waiting], self.now_ms())
-        except NodescoreError as fault:
+        except StoreUnavailable as fault:
             error = fault
         except Exception:
-            log.exception("a commit failed")
-            error = StoreUnavailable("the journal failed; see the log")
+            self._turn_away(items)
+            raise
         for one in waiting:
             one.answer(error)
         for item in items:
             if isinstance(item, _Order):
-                item.run()
+                try:
+                    item.run()
+                except NodescoreError as fault:
+                    item.done.set_exception(fault)
+                else:
+                    item.done.set_result(None)
+
+    def _turn_away(self, items: list[_Waiting | _Order]) -> None:
+        """Answer those whom nobody will serve any more."""
+        for item in items:
+            if isinstance(item, _Waiting):
+                item.answer(Unavailable("Nodescore is stopping", retry_after_seconds=1))
+            elif not item.done.done():
+                item.done.set_exception(Unavailable("Nodescore is stopping", retry_after_seconds=1))
 
     def _flush(self, now_ms: int) -> None:
         try:

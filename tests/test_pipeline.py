@@ -17,7 +17,7 @@ from receiver.columns import NodeName, Rows
 from receiver.detector import Detector
 from receiver.errors import StoreUnavailable, Unavailable
 from receiver.exposition import Exposition, Snapshot
-from receiver.pipeline import HOUSEKEEPING_SECONDS, Pipeline
+from receiver.pipeline import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Pipeline
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
 from tests import counting_model
@@ -191,6 +191,20 @@ def test_too_many_waiting_samples_ask_the_sender_to_wait(tmp_path: Path) -> None
         pipeline.ingest(body(1, [*scrape(0), *scrape(1)]), HEADERS[1], NOW_MS + STEP_MS)
         with pytest.raises(Unavailable, match="max_open_samples"):
             pipeline.ingest(body(1, scrape(2)), HEADERS[1], NOW_MS + 2 * STEP_MS)
+
+
+def test_series_that_have_been_silent_for_hours_make_room_for_others(tmp_path: Path) -> None:
+    later_ms = NOW_MS + IDLE_SERIES_SECONDS * 1000 + STEP_MS
+    with running(tmp_path, max_series=5, max_sample_age_seconds=10**6) as pipeline:
+        pipeline.ingest(body(1, scrape(0)), HEADERS[1], NOW_MS)
+        pipeline.flush(NOW_MS + DEADLINE_MS)
+        new = [series("node_load1", 1.0, later_ms, instance=f"{name}:9100") for name in "bcde"]
+        assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 1
+        for place in range(2):
+            pipeline.flush(later_ms + DEADLINE_MS)
+            pipeline.keep_house(later_ms + DEADLINE_MS + place * HOUSEKEEPING_SECONDS * 1000)
+        assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 4
+        assert [one.id for one in pipeline.store.series()] == [4, 5, 6, 7]
 
 
 @settings(max_examples=30, deadline=None)

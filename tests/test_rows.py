@@ -288,7 +288,8 @@ def test_idle_series_are_forgotten_and_the_others_go_on(bench: Bench) -> None:
         bench.send([(DISK_B, at, 100.0 + 10 * step), (LOAD_1, at, 1.0)], at)
         bench.depart(at + DEADLINE_MS)
     bench.send([(IDLE_0, T0 + 80_000, 1.0)], T0 + 80_000)  # new, in a row that is open
-    assert bench.assembler.forget_idle(T0 + 10_000) == [0]
+    idle = bench.assembler.idle(T0 + 10_000)
+    assert bench.assembler.forget(idle, T0 + 10_000) == [0]
     bench.send([(DISK_B, T0 + 80_000, 180.0), (LOAD_1, T0 + 80_000, 2.0)], T0 + 80_000)
     departure = bench.depart(T0 + 80_000)
     assert raw(departure, DISK) == [180.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,27 @@ def test_a_request_after_the_stop_is_to_be_sent_again(tmp_path: Path) -> None:
         pass
     (answer,) = write(service, request(service.now_ms()))
     assert isinstance(answer, Unavailable)
+
+
+def test_an_unforeseen_error_ends_the_service_and_loses_nothing_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> int:
+        raise ZeroDivisionError
+
+    ended = threading.Event()
+    with running(tmp_path) as service:
+        service.on_failure = ended.set
+        write(service, request(service.now_ms()))
+        monkeypatch.setattr(service._pipeline, "flush", broken)
+        assert ended.wait(10)
+        assert service.failed
+        assert service.status()[0].state == "down"
+        assert isinstance(write(service, request(service.now_ms()))[0], Unavailable)
+        with pytest.raises(Unavailable):
+            service.reload()
+    with running(tmp_path) as service:
+        wait_until(lambda: service.exposition.snapshot.names, "the score of what was acknowledged")
 
 
 def test_a_journal_that_is_locked_answers_503_and_says_so_until_it_is_free(

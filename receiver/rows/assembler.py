@@ -90,9 +90,14 @@ class Assembler:
             row.first_ms = now_ms
             self._deadlines.append((now_ms + self._timing.deadline_ms, row))
 
-    def forget_idle(self, before_ms: int) -> list[int]:
-        """Let go of series of which no row since then had a sample; their ids, for whoever else knows them."""
-        idle = self._memory.idle(before_ms)
+    def idle(self, before_ms: int) -> list[int]:
+        """Series of which no row since then had a sample."""
+        idle: list[int] = self._memory.idle(before_ms).tolist()
+        return idle
+
+    def forget(self, series: list[int], before_ms: int) -> list[int]:
+        """Let go of those of these series that are still idle; they are returned."""
+        idle = np.intersect1d(self._memory.idle(before_ms), np.array(series, np.int32))
         gone: list[int] = []
         for target_id in np.unique(self._table.target[idle]).tolist():
             target = self._targets[target_id]

@@ -14,6 +14,7 @@ import uvicorn
 from receiver import catalogue as catalogues
 from receiver.allocator import keep_freed_memory
 from receiver.detector import Detector
+from receiver.errors import NodescoreError
 from receiver.registry import shipped_model
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
@@ -47,6 +48,8 @@ def serve(settings: Settings) -> None:
         run(service, listener)
     finally:
         service.stop()
+    if service.failed:
+        raise NodescoreError("the pipeline has failed; see the log. What was acknowledged is in the journal")
 
 
 def run(service: Service, listener: socket.socket) -> None:
@@ -61,7 +64,13 @@ def run(service: Service, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+
+    def end() -> None:
+        server.should_exit = True
+
+    service.on_failure = end
+    server.run(sockets=[listener])
 
 
 def listen(address: str) -> socket.socket:
