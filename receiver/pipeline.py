@@ -157,15 +157,15 @@ class Pipeline:
         for text in self.store.damage[:DAMAGE_NAMED]:
             log.warning("left out: %s", text)
         # What a request had left open will be completed by the sender's retries.
-        self.assembler.restart_deadlines(now_ms)
+        self.assembler.restart_waiting(now_ms)
         self._store_pending()
 
     def keep_house(self, now_ms: int) -> None:
         """Everything that need not happen at every flush; cheap when it is not due."""
-        if now_ms - self._housekeeping_ms < HOUSEKEEPING_SECONDS * 1000:
+        if not _due(self._housekeeping_ms, HOUSEKEEPING_SECONDS, now_ms):
             return
         self._housekeeping_ms = now_ms
-        if now_ms - self._checkpoint_ms >= CHECKPOINT_SECONDS * 1000:
+        if _due(self._checkpoint_ms, CHECKPOINT_SECONDS, now_ms):
             self.checkpoint(now_ms)
         tail_seconds = (
             self.settings.assembly_deadline_seconds
@@ -205,7 +205,7 @@ class Pipeline:
         if self._forgetting:
             self.store.forget_series(self.assembler.forget(self._forgetting, before_ms))
             self._forgetting = []
-        elif now_ms - self._forgot_ms >= IDLE_SERIES_SECONDS * 1000:
+        elif _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forgetting = self.assembler.idle(before_ms)
             with self._table_lock:
                 self.table.forget(set(self._forgetting))
@@ -304,3 +304,8 @@ class Pipeline:
         metrics.journal_bytes.set(self.store.journal.bytes)
         metrics.journal_records.set(self.store.journal.records)
         metrics.store_bytes.set(self._store_bytes)
+
+
+def _due(last_ms: int, every_seconds: float, now_ms: int) -> bool:
+    """Whether it is time again; a clock that was set back must not put it off."""
+    return not 0 <= now_ms - last_ms < every_seconds * 1000

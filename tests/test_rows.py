@@ -274,6 +274,17 @@ def test_memory_is_given_back_after_the_horizon(bench: Bench) -> None:
     assert bench.assembler.held_samples == 0
 
 
+def test_a_clock_that_is_set_back_does_not_hold_rows_up(bench: Bench) -> None:
+    bench.warm(DISK_A, LOAD_1)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    back_ms = T0 - 3_600_000
+    assert len(bench.depart(back_ms).rows) == 0
+    departure = bench.depart(back_ms + DEADLINE_MS)
+    assert departure.rows.time_ms.tolist() == [T0 + 10_000]
+    bench.depart(back_ms + DEADLINE_MS + HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
 def test_equal_instances_in_two_clusters_are_two_nodes(bench: Bench) -> None:
     bench.send([({**LOAD_1, "cluster": "x"}, T0, 1.0), ({**LOAD_1, "cluster": "y"}, T0, 2.0)], T0)
     departure = bench.depart(T0 + DEADLINE_MS)

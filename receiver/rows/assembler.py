@@ -65,6 +65,7 @@ class Assembler:
         self._open: set[Row] = set()  # have not left
         self._dirty: set[Row] = set()  # have left, and have got samples since
         self.held_samples = 0
+        self._latest_ms = 0
         self._memory = SeriesMemory()
 
     @property
@@ -83,12 +84,14 @@ class Assembler:
         for series in np.flatnonzero(self._table.target[: self._table.next_id] >= 0).tolist():
             self._place(series)
 
-    def restart_deadlines(self, now_ms: int) -> None:
-        """Give every open row its full time again."""
+    def restart_waiting(self, now_ms: int) -> None:
+        """Give every row that is held its full time again, open or not."""
+        self._latest_ms = now_ms
         self._deadlines.clear()
         for row in self._open:
             row.first_ms = now_ms
             self._deadlines.append((now_ms + self._timing.deadline_ms, row))
+        self._horizons = deque((now_ms + self._timing.late_horizon_ms, row) for _, row in self._horizons)
 
     def idle(self, before_ms: int) -> list[int]:
         """Series of which no row since then had a sample."""
@@ -131,6 +134,9 @@ class Assembler:
 
     def depart(self, now_ms: int) -> Departure:
         """Rows that can leave now, and those that are to be written again."""
+        if now_ms < self._latest_ms:  # the clock was set back, and deadlines by it would not come for as long
+            self.restart_waiting(now_ms)
+        self._latest_ms = now_ms
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             row = self._deadlines.popleft()[1]
             if row.late:
