@@ -43,7 +43,7 @@ class Block:
     time_ms: Int64  # [R]
     raw: Float64  # [R, F]
     rate: Float64  # [R, F] per second; counters only
-    series: Float64  # [R, F] number of series behind each feature
+    series: Float64  # [R, F] number of series behind each feature; NaN where one of them is missing
 
     def __len__(self) -> int:
         return len(self.node)
@@ -90,7 +90,8 @@ class Aggregator:
         applicable = (count > 0) | missing | zero
         total[missing | ~applicable] = np.nan
         rate[unrated] = np.nan
-        return Block(node, time_ms, *self._choose(total, rate, count, applicable))
+        # What divides by the number of series is missing too where one of them is.
+        return Block(node, time_ms, *self._choose(total, rate, np.where(missing, np.nan, count), applicable))
 
     def joined(self, blocks: list[Block]) -> Block:
         """Blocks in a row."""

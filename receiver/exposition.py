@@ -201,8 +201,12 @@ class Metrics:
             registry=registry,
         )
         self.rows_scored = counter("rows_scored", "Rows that passed through the detector.")
-        self.journal_bytes = gauge("journal_bytes", "Size of the journal's records that are not yet in rows.")
-        self.journal_records = gauge("journal_records", "Records of the journal that are not yet in rows.")
+        self.journal_bytes = gauge(
+            "journal_bytes", "Size of the journal: what is not yet in rows, and what a restart rebuilds from."
+        )
+        self.journal_records = gauge(
+            "journal_records", "Records of the journal: not yet in rows, or kept to rebuild from."
+        )
         self.journal_damaged = counter("journal_damaged_records", "Records left out at start: their checksum failed.")
         self.store_bytes = gauge("store_bytes", "Size of the embedded store's file.")
         self.outbox_rows = gauge("outbox_rows", "Rows that wait for TimescaleDB.")

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,12 +35,17 @@ from receiver.series import SeriesTable
 from receiver.settings import Settings
 from receiver.store import Finished, JournalRecord, NewSeries, States
 from receiver.store.embedded import EmbeddedStore
+from receiver.store.journal import TRIM_RECORDS
 from receiver.wire import Batch, Decoder
 
 # The states of 5,000 nodes take some 20 ms to save; what came after the last save is stepped again at start.
 CHECKPOINT_SECONDS = 60
 # Trimming, retention and a look at the model's file: a few queries each.
 HOUSEKEEPING_SECONDS = 5
+# Above this share of the disk budget the oldest rows go, some thousands at a time, before new samples are refused;
+# but none that a restart or a new model's states need.
+HISTORY_SHARE = 0.9
+MIN_HISTORY_SECONDS = 3600
 # Series are forgotten after this much silence: a rollout that changes a label leaves a generation of them behind.
 # Longer than any outage that the journal's tail could bridge.
 IDLE_SERIES_SECONDS = 6 * 3600
@@ -89,13 +94,12 @@ class Pipeline:
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """The kept samples of a request. `headers` has lower-case names."""
-        self._check_room()
+        self.check_room()
         with self._table_lock:
             batch = self.decoder.decode(body, headers, now_ms)
         metrics, kept = self.metrics, len(batch.samples)
         metrics.received_bytes.inc(len(body))
         metrics.samples_received.inc(batch.written.samples)
-        metrics.samples_kept.inc(kept)
         metrics.samples_unwanted.inc(batch.written.samples - kept)
         metrics.histograms_received.inc(batch.written.histograms)
         metrics.exemplars_received.inc(batch.written.exemplars)
@@ -111,6 +115,7 @@ class Pipeline:
         series, nodes = self.table.new()
         numbers = self.store.append(records, [NewSeries(id_, labels) for id_, labels in series.items()], nodes)
         self.table.written(series, nodes)
+        self.metrics.samples_kept.inc(sum(len(record.samples) for record in records))
         for seq, record in zip(numbers, records, strict=True):
             self._newest_seq = seq
             self.assembler.add(record.samples, seq, now_ms)
@@ -172,9 +177,12 @@ class Pipeline:
             + self.settings.late_horizon_seconds
             + self.settings.max_rate_gap_seconds
         )
-        self.store.trim(self.store.consumed_seq, now_ms - int(tail_seconds * 1000))
+        while self.store.trim(self.store.consumed_seq, now_ms - int(tail_seconds * 1000)) == TRIM_RECORDS:
+            pass
         if self.settings.store is None:  # else the outbox deletes what it has passed on
             self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
+            if self._store_bytes > HISTORY_SHARE * self.settings.max_disk_bytes:
+                self.store.delete_before(now_ms - MIN_HISTORY_SECONDS * 1000)
         self._store_bytes = self.store.size_bytes()
         self._forget_idle_series(now_ms)
         try:
@@ -188,10 +196,14 @@ class Pipeline:
         self._measure()
 
     def use(self, detector: Detector, now_ms: int) -> None:
-        """Go on with another model, its states warmed on the stored past."""
+        """Go on with another model, its states warmed on the stored past; nothing changes where it is the same."""
+        if detector.info.sha256 != self.states.detector.info.sha256:
+            states = NodeStates(detector)
+            for past in self._past(now_ms - WARM_UP_SECONDS * 1000, now_ms):
+                states.score(past)
+            self.states = states
+            self.watch = Watch(detector, self.catalogue.feature_names)
         self.model_fault = ""
-        self.states.replace(detector)
-        self._warm(now_ms - WARM_UP_SECONDS * 1000, now_ms)
 
     def checkpoint(self, now_ms: int) -> None:
         """Save the detector's states."""
@@ -203,7 +215,9 @@ class Pipeline:
         """First from the table, so that no new request names them; once those under way are in, from everywhere."""
         before_ms = now_ms - IDLE_SERIES_SECONDS * 1000
         if self._forgetting:
-            self.store.forget_series(self.assembler.forget(self._forgetting, before_ms))
+            gone = sorted(set(self._forgetting) & set(self.assembler.idle(before_ms)))
+            self.store.forget_series(gone)
+            self.assembler.forget(gone)
             self._forgetting = []
         elif _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forgetting = self.assembler.idle(before_ms)
@@ -211,7 +225,8 @@ class Pipeline:
                 self.table.forget(set(self._forgetting))
             self._forgot_ms = now_ms
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Raise `Unavailable` where no more samples can be taken now."""
         if self.assembler.held_samples > self.settings.max_open_samples:
             raise Unavailable(f"over {self.settings.max_open_samples} samples wait in rows (max_open_samples)")
         if self._store_bytes > self.settings.max_disk_bytes:
@@ -239,16 +254,15 @@ class Pipeline:
         block = departure.rows
         new = block.time_ms > stored_until[block.node]
         rows = self.features.rows(block.where(new))
-        again = [
-            block.where(~new & (departure.row_seq > consumed_seq)),
-            departure.remade.where(departure.remade_seq > consumed_seq),
-            departure.fills.where(departure.fill_seq > consumed_seq),
-        ]
-        fills = [self.features.rows(part) for part in again]
-        if len(rows) or any(len(part) for part in fills):
+        again = self._join(
+            self.features.rows(block.where(~new & (departure.row_seq > consumed_seq))),
+            self.features.rows(departure.remade.where(departure.remade_seq > consumed_seq)),
+        )
+        fills = self.features.rows(departure.fills.where(departure.fill_seq > consumed_seq))
+        if len(rows) or len(again) or len(fills):
             scores = self.states.score(rows)
             self._expose(scores)
-            self._keep(rows, self._join(*fills), scores)
+            self._keep(self._join(rows, again), fills, scores)
 
     def _restore_states(self, now_ms: int) -> None:
         saved = self.store.load_states(self.states.detector.info.version)
@@ -262,11 +276,16 @@ class Pipeline:
 
     def _warm(self, since_ms: int, now_ms: int) -> None:
         """Expose the scores of the stored past, and step the states over the rows that they have not seen."""
-        raw = np.full(len(self.catalogue.features), np.nan)
         for past in self.store.read_scores(since_ms, now_ms + 1):
             self._expose(past)
-            rows = Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
+        for rows in self._past(since_ms, now_ms):
             self._expose(self.states.score(rows))
+
+    def _past(self, since_ms: int, now_ms: int) -> Iterator[Rows]:
+        """Stored rows as the detector saw them."""
+        raw = np.full(len(self.catalogue.features), np.nan)
+        for past in self.store.read_scores(since_ms, now_ms + 1):
+            yield Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
 
     def _expose(self, scores: Scores) -> None:
         before = self.exposition.snapshot
@@ -298,7 +317,7 @@ class Pipeline:
     def _measure(self) -> None:
         metrics = self.metrics
         metrics.series.set(len(self.table))
-        metrics.nodes.set(len(self.table.nodes))
+        metrics.nodes.set(self.table.live_nodes)
         metrics.open_rows.set(self.assembler.open_rows)
         metrics.open_samples.set(self.assembler.held_samples)
         metrics.journal_bytes.set(self.store.journal.bytes)

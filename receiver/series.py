@@ -27,6 +27,8 @@ UNKNOWN = -2
 # Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their
 # parsing. ~250 bytes each; 5,000 nodes with 20 such devices have 500,000 of them.
 MAX_REFUSED = 500_000
+# Spellings of one series' labels remembered, on average. Senders have one each; one that changes its own is forgotten.
+MAX_ALIASES = 4
 
 
 class LimitReached(RequestError):
@@ -53,13 +55,12 @@ class Aliases:
         get = self.ids.get
         return np.array([get(key, UNKNOWN) for key in keys], np.int32)
 
-    def add(self, key: bytes, series: int) -> None:
-        """Remember what `SeriesTable.resolve` said."""
-        if series == UNWANTED:
-            if self._refused >= MAX_REFUSED:
-                self.ids = {known: series for known, series in self.ids.items() if series != UNWANTED}
-                self._refused = 0
-            self._refused += 1
+    def add(self, key: bytes, series: int, known: int) -> None:
+        """Remember what `SeriesTable.resolve` said, while there are `known` series."""
+        if self._refused >= MAX_REFUSED or len(self.ids) - self._refused > MAX_ALIASES * (known + 1):
+            self.ids.clear()
+            self._refused = 0
+        self._refused += series == UNWANTED
         self.ids[key] = series
 
     def forget(self, gone: set[int]) -> None:
@@ -84,11 +85,18 @@ class SeriesTable:
         self.next_id = 0
         self._new_series: dict[int, tuple[tuple[str, str], ...]] = {}
         self._new_nodes: dict[int, NodeName] = {}
+        self._series_of_node: list[int] = []
+        self._live_nodes = 0  # with series
         self.target: Int32 = np.full(1024, -1, np.int32)  # [ids] target of each series
         self.term: Int32 = np.full(1024, -1, np.int32)  # [ids] catalogue term of each series
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def live_nodes(self) -> int:
+        """Nodes that have series."""
+        return self._live_nodes
 
     def resolve(self, labels: Mapping[str, str]) -> int:
         """Id of the series with these (valid, non-empty) labels, or `UNWANTED`."""
@@ -113,8 +121,7 @@ class SeriesTable:
         """Take back what a journal remembers; series that the catalogue no longer wants are left out."""
         for index in range(max(nodes, default=-1) + 1):
             name = nodes.get(index, NodeName("", ""))
-            self.nodes.append(name)
-            self._node_ids.setdefault(name, index)
+            self._add_node(name)
         for series_id, ordered in series:
             self.next_id = max(self.next_id, series_id + 1)
             labels = dict(ordered)
@@ -141,26 +148,40 @@ class SeriesTable:
         return Samples(samples.series[wanted], samples.time_ms[wanted], samples.value[wanted])
 
     def forget(self, gone: set[int]) -> None:
-        """Drop series that have not been seen for long; seen again they get new ids."""
+        """Drop series that have not been seen for long; seen again they get new ids, and so do their targets."""
         self._ids = {digest: series for digest, series in self._ids.items() if series not in gone}
         self.v1.forget(gone)
         self.v2.forget(gone)
+        for series in gone:
+            self._count(self.targets[self.target[series]].node, -1)
+        used = set(self.target[list(self._ids.values())].tolist())
+        self._target_ids = {key: target for key, target in self._target_ids.items() if target in used}
 
     def _target(self, name: NodeName, key: tuple[str, ...]) -> int:
         found = self._target_ids.get((name, key))
         if found is not None:
             return found
         node = self._node_ids.get(name)
+        if (node is None or not self._series_of_node[node]) and self._live_nodes >= self.max_nodes:
+            raise LimitReached(f"node {name.node!r} is over the limit of {self.max_nodes} nodes (max_nodes)")
         if node is None:
-            if len(self.nodes) >= self.max_nodes:
-                raise LimitReached(f"node {name.node!r} is over the limit of {self.max_nodes} nodes (max_nodes)")
-            node = len(self.nodes)
-            self.nodes.append(name)
-            self._node_ids[name] = node
+            node = self._add_node(name)
             self._new_nodes[node] = name
         self._target_ids[name, key] = len(self.targets)
         self.targets.append(Target(node, key))
         return len(self.targets) - 1
+
+    def _add_node(self, name: NodeName) -> int:
+        node = len(self.nodes)
+        self.nodes.append(name)
+        self._node_ids.setdefault(name, node)
+        self._series_of_node.append(0)
+        return node
+
+    def _count(self, node: int, change: int) -> None:
+        before = self._series_of_node[node]
+        self._series_of_node[node] = before + change
+        self._live_nodes += (before + change > 0) - (before > 0)
 
     def _insert(self, series: int, digest: bytes, term: int, target: int) -> None:
         if series >= len(self.term):
@@ -169,6 +190,7 @@ class SeriesTable:
         self.target[series] = target
         self.term[series] = term
         self._ids[digest] = series
+        self._count(self.targets[target].node, 1)
         self.next_id = max(self.next_id, series + 1)
 
 

@@ -82,6 +82,7 @@ class Service:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._fault = ""
+        self._commit_fault = ""
         self.failed = False
         self.on_failure: Callable[[], None] = lambda: None
         self._path = settings.embedded_path
@@ -143,7 +144,8 @@ class Service:
         """Every part that an operator may have to look after."""
         pipeline = self._pipeline
         info = pipeline.states.detector.info
-        store = Component("store", "down", self._fault) if self._fault else Component("store", "ok", str(self._path))
+        fault = self._fault or self._commit_fault or _reason(pipeline.check_room)
+        store = Component("store", "down", fault) if fault else Component("store", "ok", str(self._path))
         model = Component("model", "ok", f"{info.detector} {info.version}")
         if pipeline.model_fault:
             model = Component("model", "degraded", pipeline.model_fault)
@@ -182,7 +184,7 @@ class Service:
         flushed_ms = 0
         while not self._stopping.is_set():
             now_ms = self.now_ms()
-            self._work(self._take(max(0, flushed_ms + FLUSH_MS - now_ms)))
+            self._work(self._take(min(FLUSH_MS, max(0, flushed_ms + FLUSH_MS - now_ms))))
             now_ms = self.now_ms()
             if not 0 <= now_ms - flushed_ms < FLUSH_MS:  # a clock that was set back must not stop the flushes
                 self._flush(now_ms)
@@ -209,8 +211,10 @@ class Service:
         error: NodescoreError | None = None
         try:
             self._pipeline.commit([item.batch for item in waiting], self.now_ms())
+            self._commit_fault = ""
         except StoreUnavailable as fault:
             error = fault
+            self._commit_fault = str(fault)
         except Exception:
             self._turn_away(items)
             raise
@@ -222,6 +226,9 @@ class Service:
                     item.run()
                 except NodescoreError as fault:
                     item.done.set_exception(fault)
+                except Exception as fault:
+                    item.done.set_exception(fault)
+                    raise
                 else:
                     item.done.set_result(None)
 
@@ -254,8 +261,16 @@ class Service:
         lag, metrics = self._outbox.lag, self.exposition.metrics
         metrics.outbox_rows.set(lag.rows_waiting)
         metrics.outbox_age_seconds.set(0 if lag.oldest_ms is None else max(0, now_ms - lag.oldest_ms) / 1000)
-        if lag.error is None:
-            metrics.outbox_success.set(now_ms / 1000)
+        metrics.outbox_success.set(lag.success_ms / 1000)
+
+
+def _reason(check: Callable[[], None]) -> str:
+    """Why a check fails; "" where it does not."""
+    try:
+        check()
+    except Unavailable as error:
+        return str(error)
+    return ""
 
 
 def _outbox(settings: Settings, catalogue: Catalogue) -> Outbox | None:

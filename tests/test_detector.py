@@ -282,18 +282,25 @@ class TestStates:
         with pytest.raises(ModelError, match="states of model v1"):
             NodeStates(other).restore(NodeStates(detector).snapshot())
 
-    def test_another_model_begins_anew(self, detector: Detector, tmp_path: Path) -> None:
-        states = NodeStates(detector)
-        states.score(rows((0, 10, 1)))
-        states.replace(Detector.load(write(tmp_path / "other.onnx", version="v2"), FEATURES))
-        assert len(states.snapshot().node) == 0
-        assert len(states.score(rows((0, 10, 1)))) == 1
-
-    def test_a_forgotten_node_begins_anew(self, detector: Detector) -> None:
-        states = NodeStates(detector)
-        states.score(rows((0, 10, 1), (1, 10, 1)))
-        states.forget(np.array([1, 50], np.int32))
-        assert len(states.score(rows((0, 5, 1), (1, 5, 1)))) == 1
+    def test_a_batch_that_the_model_fails_on_has_no_score_and_its_nodes_begin_anew(self, tmp_path: Path) -> None:
+        # Out of bounds for x = 7, and for nothing that the trial tries.
+        graph = Graph()
+        first = graph.op("Cast", graph.op("Equal", "x", graph.const(7)), to=onnx.TensorProto.INT64)
+        index = graph.op("ReduceMax", graph.op("Mul", first, graph.const(99, np.int64)), keepdims=0)
+        picked = graph.op("Gather", graph.const([0.0]), index)
+        nothing = graph.op("Mul", graph.op("ReduceSum", "state", graph.const([1], np.int64), keepdims=0), picked)
+        model = graph.close(
+            score=nothing,
+            next_state=graph.op("Add", "state", graph.const(1)),
+            contribution=None,
+            features=FEATURES,
+            state=np.zeros(1, np.float32),
+        )
+        states = NodeStates(Detector.load(write(tmp_path / "m.onnx", model), FEATURES))
+        assert len(states.score(rows((0, 1, 1)))) == 1
+        assert len(states.score(rows((0, 2, 7)))) == 0
+        assert states.snapshot().state.tolist() == [[0.0]]
+        assert len(states.score(rows((0, 3, 1)))) == 1
 
     def test_a_score_that_is_not_finite_is_left_out_and_the_node_begins_anew(self, tmp_path: Path) -> None:
         # Finite in every trial, but 1/(x − 0.5) is not for x = 0.5.

@@ -177,6 +177,45 @@ def test_a_replaced_model_file_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> 
         assert pipeline.model_fault == ""
 
 
+def test_a_row_re_made_at_the_crash_is_whole_in_the_store(tmp_path: Path) -> None:
+    new_disk = series("node_disk_read_bytes_total", 70.0, NOW_MS + STEP_MS, instance="a:9100", device="sdb")
+    with running(tmp_path) as pipeline:
+        for step in (0, 1):
+            at_ms = NOW_MS + step * STEP_MS
+            disk = series("node_disk_read_bytes_total", 110.0, at_ms, instance="a:9100", device="sda")
+            pipeline.ingest(body(1, [disk]), HEADERS[1], at_ms)
+            pipeline.flush(at_ms + DEADLINE_MS)
+        pipeline.ingest(body(1, [new_disk]), HEADERS[1], NOW_MS + STEP_MS + DEADLINE_MS)
+    with running(tmp_path, NOW_MS + 2 * STEP_MS):
+        pass
+    rows, _ = stored(tmp_path)
+    assert rows[-1][2 + CATALOGUE.feature_names.index("disk_read")] == 180.0
+
+
+def test_the_same_model_again_keeps_every_state(tmp_path: Path) -> None:
+    with running(tmp_path) as pipeline:
+        for step in range(2):
+            pipeline.ingest(body(1, scrape(step)), HEADERS[1], NOW_MS + step * STEP_MS)
+            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
+        later_ms = NOW_MS + 2 * 3600 * 1000
+        pipeline.use(Detector.load(tmp_path / "model.onnx", CATALOGUE.feature_names), later_ms)
+        assert pipeline.states.snapshot().state.tolist() == [[2.0]]
+
+
+def test_near_the_disk_budget_the_oldest_rows_go(tmp_path: Path) -> None:
+    with running(tmp_path, max_disk_bytes=2 * 1024**2, max_sample_age_seconds=10**6) as pipeline:
+        hours_ms = 2 * 3600 * 1000
+        for step in range(40):
+            nodes = [series("node_load1", 1.0, NOW_MS + step * STEP_MS, instance=f"node-{n}:9100") for n in range(100)]
+            pipeline.ingest(body(1, nodes), HEADERS[1], NOW_MS + step * STEP_MS)
+            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
+        before = pipeline.store.size_bytes()
+        for place in range(3):
+            pipeline.keep_house(NOW_MS + hours_ms + place * HOUSEKEEPING_SECONDS * 1000)
+        assert before > 0.9 * 2 * 1024**2
+        assert sum(len(block) for block in pipeline.store.read_rows(0, 2**62)) == 0
+
+
 def test_a_full_disk_budget_asks_the_sender_to_wait(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=1024**2) as pipeline:
         series_of_many = [series("node_load1", 1.0, instance=f"node-{i}:{'x' * 500}") for i in range(3000)]

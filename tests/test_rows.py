@@ -15,6 +15,7 @@ from receiver.aggregate import Aggregator
 from receiver.columns import STALE_NAN_BITS, Samples
 from receiver.features import Features
 from receiver.rows import Assembler, Departure, Timing
+from receiver.rows.assembler import ROW_SAMPLES
 from receiver.series import SeriesTable
 
 CATALOGUE = catalogue.load()
@@ -234,6 +235,50 @@ def test_samples_after_the_horizon_only_fill_what_a_stored_row_lacks(bench: Benc
     assert np.isnan(departure.fills.raw[:, DISK]).all()
 
 
+def test_a_series_that_is_always_late_stays_expected(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    for step in range(1, 9):
+        at = T0 + step * 10_000
+        bench.send([(DISK_A, at, 100.0)], at)
+        departure = bench.depart(at + DEADLINE_MS)
+        assert departure.incomplete.tolist() == [True]
+        assert np.isnan(raw(departure, DISK)).all()
+        bench.send([(DISK_B, at, 100.0)], at + DEADLINE_MS + 1000)
+        assert bench.depart(at + DEADLINE_MS + 1000).remade.raw[:, DISK].tolist() == [200.0]
+
+
+def test_a_late_staleness_marker_ends_its_series_and_makes_no_row(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    bench.depart(T0 + 10_000 + DEADLINE_MS)
+    bench.send([(DISK_B, T0 + 10_000, STALE)], T0 + 18_000)
+    assert bench.depart(T0 + 18_000).remade.raw[:, DISK].tolist() == [110.0]
+    bench.send([(DISK_A, T0 + 20_000, 120.0)], T0 + 20_000)
+    assert raw(bench.depart(T0 + 20_000), DISK) == [120.0]
+    bench.send([(DISK_B, T0 - 10_000, STALE)], T0 + 21_000)
+    assert len(bench.depart(T0 + 21_000 + DEADLINE_MS).fills) == 0
+
+
+def test_a_fill_after_the_target_has_ended_is_no_partial_sum(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    bench.depart(T0 + 10_000 + DEADLINE_MS)
+    bench.send([(DISK_A, T0 + 20_000, STALE), (DISK_B, T0 + 20_000, STALE)], T0 + 20_000)
+    late_ms = T0 + 20_000 + DEADLINE_MS + HORIZON_MS
+    bench.depart(T0 + 20_000)
+    bench.depart(late_ms)
+    bench.send([(DISK_B, T0 + 10_000, 120.0)], late_ms)
+    assert np.isnan(bench.depart(late_ms + DEADLINE_MS).fills.raw[:, DISK]).all()
+
+
+def test_load_is_missing_where_the_number_of_cpus_is_not_known(bench: Bench) -> None:
+    bench.warm(IDLE_0, IDLE_1, LOAD_1)
+    bench.send([(IDLE_0, T0 + 10_000, 110.0), (LOAD_1, T0 + 10_000, 2.0)], T0 + 10_000)
+    departure = bench.depart(T0 + 10_000 + DEADLINE_MS)
+    assert raw(departure, LOAD) == [2.0]
+    assert np.isnan(x(departure, LOAD)).all()
+
+
 def test_a_late_piece_changes_no_rate_of_a_later_row(bench: Bench) -> None:
     bench.warm(DISK_A)
     bench.send([(DISK_A, T0 + 20_000, 300.0)], T0 + 20_000)
@@ -269,7 +314,7 @@ def test_a_record_is_consumed_when_every_row_with_a_sample_of_it_has_left(bench:
 
 def test_memory_is_given_back_after_the_horizon(bench: Bench) -> None:
     bench.warm(DISK_A, LOAD_1)
-    assert bench.assembler.held_samples == 2
+    assert bench.assembler.held_samples == 2 + ROW_SAMPLES
     bench.depart(T0 + DEADLINE_MS + HORIZON_MS)
     assert bench.assembler.held_samples == 0
 
@@ -299,8 +344,8 @@ def test_idle_series_are_forgotten_and_the_others_go_on(bench: Bench) -> None:
         bench.send([(DISK_B, at, 100.0 + 10 * step), (LOAD_1, at, 1.0)], at)
         bench.depart(at + DEADLINE_MS)
     bench.send([(IDLE_0, T0 + 80_000, 1.0)], T0 + 80_000)  # new, in a row that is open
-    idle = bench.assembler.idle(T0 + 10_000)
-    assert bench.assembler.forget(idle, T0 + 10_000) == [0]
+    assert bench.assembler.idle(T0 + 10_000) == [0]
+    bench.assembler.forget([0])
     bench.send([(DISK_B, T0 + 80_000, 180.0), (LOAD_1, T0 + 80_000, 2.0)], T0 + 80_000)
     departure = bench.depart(T0 + 80_000)
     assert raw(departure, DISK) == [180.0]

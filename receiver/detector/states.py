@@ -8,6 +8,7 @@ the state is past it. Costs S floats and 8 bytes a node (dense by node id), and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ import numpy as np
 from receiver.columns import Float32, Int32, Int64, Rows, Scores
 from receiver.detector.model import Detector
 from receiver.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -52,7 +55,13 @@ class NodeStates:
             node, now_ms, last_ms = rows.node[newer], rows.time_ms[newer], self._last_ms[rows.node[newer]]
             first = last_ms == _NEVER
             elapsed_seconds = ((now_ms - np.where(first, now_ms, last_ms)) / 1000).astype(np.float32)
-            result = self.detector.step(rows.x[newer], elapsed_seconds, self._state[node])
+            try:
+                result = self.detector.step(rows.x[newer], elapsed_seconds, self._state[node])
+            except Exception:  # onnxruntime's have no common base
+                log.exception("the model fails on a batch of %d rows, which stay without a score", len(newer))
+                self._state[node] = self.detector.initial_state
+                self._last_ms[node] = now_ms
+                continue
             # The contract promises finite numbers, but a model can break it in a way that no trial shows. Then its
             # node starts anew instead of staying broken for ever.
             sound = np.isfinite(result.score) & np.isfinite(result.next_state).all(axis=1)
@@ -62,18 +71,6 @@ class NodeStates:
             contribution[newer] = result.contribution
         scored = np.flatnonzero(~np.isnan(score))
         return Scores(rows.node[scored], rows.time_ms[scored], score[scored], rows.x[scored], contribution[scored])
-
-    def replace(self, detector: Detector) -> None:
-        """Go on with another model. Its states begin anew; `score` of past rows warms them."""
-        self.detector = detector
-        self._last_ms = np.empty(0, np.int64)
-        self._state = np.empty((0, detector.info.state_size), np.float32)
-
-    def forget(self, node: Int32) -> None:
-        """Let these nodes begin anew with their next row."""
-        known = node[node < len(self._last_ms)]
-        self._last_ms[known] = _NEVER
-        self._state[known] = self.detector.initial_state
 
     def snapshot(self, node: Int32 | None = None) -> Snapshot:
         """The states of those of these nodes that have been scored; of all where None."""

@@ -1,8 +1,8 @@
 """Samples → one row per (target, timestamp), in time order per target, however a sender tears its scrapes apart.
 
-In: `Samples`, with the journal's sequence number and the moment of arrival. Out: `Departure`s of rows. Raises nothing;
-holds 9 bytes a sample of every row that is open or may still be re-made (`held_samples`). Costs some 4 µs for each
-(target, timestamp) of a request, and what `aggregate` costs.
+In: `Samples`, with the journal's sequence number and the moment of arrival. Out: `Departure`s of rows. Raises
+nothing; holds 10 bytes for each of `held_samples`: the series of rows that are open or may still be re-made. Costs
+some 4 µs for each (target, timestamp) of a request, and what `aggregate` costs.
 
 A scrape has no id and no end mark: its samples share a timestamp and arrive in any order, over several requests.
 - A row is *complete* when every live series of its target has arrived, with a value or a staleness marker. Live is
@@ -27,6 +27,9 @@ from receiver.columns import Bool, Float64, Int32, Int64, Samples, is_stale
 from receiver.rows.held import Row, Target
 from receiver.rows.memory import SeriesMemory
 from receiver.series import SeriesTable
+
+# What a row costs besides its samples, counted in samples of 10 bytes: its objects and array headers.
+ROW_SAMPLES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Assembler:
             self._place(series)
 
     def restart_waiting(self, now_ms: int) -> None:
-        """Give every row that is held its full time again, open or not."""
+        """Give every open row its full time again."""
         self._latest_ms = now_ms
         self._deadlines.clear()
         for row in self._open:
@@ -94,34 +97,32 @@ class Assembler:
         self._horizons = deque((now_ms + self._timing.late_horizon_ms, row) for _, row in self._horizons)
 
     def idle(self, before_ms: int) -> list[int]:
-        """Series of which no row since then had a sample."""
+        """Series of which nothing has come in since then."""
         idle: list[int] = self._memory.idle(before_ms).tolist()
         return idle
 
-    def forget(self, series: list[int], before_ms: int) -> list[int]:
-        """Let go of those of these series that are still idle; they are returned."""
-        idle = np.intersect1d(self._memory.idle(before_ms), np.array(series, np.int32))
-        gone: list[int] = []
-        for target_id in np.unique(self._table.target[idle]).tolist():
+    def forget(self, series: list[int]) -> None:
+        """Let go of idle series."""
+        gone = np.array(series, np.int32)
+        for target_id in np.unique(self._table.target[gone]).tolist():
             target = self._targets[target_id]
-            keep = ~np.isin(target.series, idle)
+            keep = ~np.isin(target.series, gone)
             for row in target.rows.values():
                 self._widen(row)
-                keep |= row.arrived
-            gone += target.series[~keep].tolist()
             self.held_samples -= len(target.rows) * int(np.count_nonzero(~keep))
             target.drop(keep)
             self._memory.slot[target.series] = np.arange(len(target.series), dtype=np.int32)
-        self._memory.forget(np.array(gone, np.int32))
-        return gone
+        self._memory.forget(gone)
 
     def add(self, samples: Samples, seq: int, now_ms: int) -> None:
         """Put the samples of journal record `seq` into their rows."""
         if not len(samples):
             return
+        self._follow_clock(now_ms)
         self._memory.make_room(int(samples.series.max()) + 1)
         for series in samples.series[self._memory.slot[samples.series] < 0].tolist():
             self._place(series)
+        self._memory.arrived(samples.series, now_ms)
         target = self._table.target[samples.series]
         order = np.lexsort((samples.time_ms, target))
         target, time_ms = target[order], samples.time_ms[order]
@@ -134,9 +135,7 @@ class Assembler:
 
     def depart(self, now_ms: int) -> Departure:
         """Rows that can leave now, and those that are to be written again."""
-        if now_ms < self._latest_ms:  # the clock was set back, and deadlines by it would not come for as long
-            self.restart_waiting(now_ms)
-        self._latest_ms = now_ms
+        self._follow_clock(now_ms)
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             row = self._deadlines.popleft()[1]
             if row.late:
@@ -158,20 +157,22 @@ class Assembler:
                 self._release(row, now_ms)
             candidates = {row.target for row in wave if row.target.waiting}
         dirty, self._dirty = self._dirty, set()
-        fills = [row for row in dirty if row.late]
-        remade = [row for row in dirty if not row.late]
         for row in dirty:
             self._widen(row)
-        for row in fills:
-            row.expected = self._memory.live[row.target.series]
+            series = row.target.series
+            if row.late:
+                row.expected = self._memory.expected_late(series, row.time_ms)
+            self._memory.saw_late(series[row.arrived], row.time_ms, is_stale(row.value[row.arrived]))
+        remade, remade_seq = self._again([row for row in dirty if not row.late])
+        fills, fill_seq = self._again([row for row in dirty if row.late])
         departure = Departure(
             rows=self._aggregator.joined(blocks),
             incomplete=np.concatenate([np.empty(0, np.bool_), *incomplete]),
             row_seq=np.concatenate([np.empty(0, np.int64), *seqs]),
-            remade=self._again(remade),
-            remade_seq=np.array([row.last_seq for row in remade], np.int64),
-            fills=self._again(fills),
-            fill_seq=np.array([row.last_seq for row in fills], np.int64),
+            remade=remade,
+            remade_seq=remade_seq,
+            fills=fills,
+            fill_seq=fill_seq,
         )
         while self._horizons and self._horizons[0][0] <= now_ms:
             self._forget(self._horizons.popleft()[1])
@@ -193,7 +194,7 @@ class Assembler:
         row = target.rows.get(time_ms)
         if row is None:
             row = target.rows[time_ms] = Row(target, time_ms, now_ms, seq)
-            self.held_samples += len(row.value)
+            self.held_samples += len(row.value) + ROW_SAMPLES
             self._open.add(row)
             self._deadlines.append((now_ms + self._timing.deadline_ms, row))
             if not row.late:
@@ -217,6 +218,16 @@ class Assembler:
             row.arrived = np.concatenate((row.arrived, np.zeros(more, np.bool_)))
             row.expected = np.concatenate((row.expected, np.zeros(more, np.bool_)))
 
+    def _follow_clock(self, now_ms: int) -> None:
+        """Move deadlines along with a clock that was set back: by it, they would not come for as long."""
+        by_ms, self._latest_ms = now_ms - self._latest_ms, now_ms
+        if by_ms >= 0:
+            return
+        for row in self._open:
+            row.first_ms += by_ms
+        self._deadlines = deque((at_ms + by_ms, row) for at_ms, row in self._deadlines)
+        self._horizons = deque((at_ms + by_ms, row) for at_ms, row in self._horizons)
+
     def _ready(self, target: Target, now_ms: int) -> Row | None:
         """The next row of a target, if it can leave."""
         if not target.waiting:
@@ -235,7 +246,7 @@ class Assembler:
         self._horizons.append((now_ms + self._timing.late_horizon_ms, row))
 
     def _forget(self, row: Row) -> None:
-        self.held_samples -= len(row.value)
+        self.held_samples -= len(row.value) + ROW_SAMPLES
         del row.target.rows[row.time_ms]
 
     def _leave(self, wave: list[Row]) -> tuple[Block, Bool, Bool]:
@@ -279,27 +290,30 @@ class Assembler:
         lacking = np.bincount(index[missing], minlength=len(wave)) > 0
         return block.where(some), lacking[some], some
 
-    def _again(self, rows: list[Row]) -> Block:
-        """Features of rows that have left, without rates; nothing is remembered."""
+    def _again(self, rows: list[Row]) -> tuple[Block, Int64]:
+        """Features of rows that have left, without rates, and the newest journal record of each."""
         if not rows:
-            return self._aggregator.joined([])
+            return self._aggregator.joined([]), np.empty(0, np.int64)
         series, index, arrived, value = _flat(rows)
         expected = np.concatenate([row.expected for row in rows])
         finite, stale = np.isfinite(value), is_stale(value)
+        present = arrived & finite
         entries = Entries(
             row=index,
             term=self._table.term[series],
             value=np.where(finite, value, 0.0),
-            present=arrived & finite,
+            present=present,
             missing=(expected & ~arrived) | (arrived & ~finite & ~stale),
             rate=np.full(len(series), np.nan),
         )
-        return self._aggregator.features(
+        block = self._aggregator.features(
             np.array([row.target.node for row in rows], np.int32),
             np.array([row.time_ms for row in rows], np.int64),
             entries,
             np.stack([row.target.seen for row in rows]),
         )
+        some = np.bincount(index[present], minlength=len(rows)) > 0
+        return block.where(some), np.array([row.last_seq for row in rows], np.int64)[some]
 
 
 def _flat(rows: list[Row]) -> tuple[Int32, Index, Bool, Float64]:

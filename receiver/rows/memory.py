@@ -1,6 +1,6 @@
 """What is known of each kept series between its samples: arrays by series id.
 
-Costs 33 bytes a series. Raises nothing. A series is *live* from its first sample on until a staleness marker ends
+Costs 41 bytes a series. Raises nothing. A series is *live* from its first sample on until a staleness marker ends
 it; it is *expected* in a row if it is live and was seen within the last `LIVE_INTERVALS` scrapes before.
 """
 
@@ -21,6 +21,7 @@ class SeriesMemory:
         self.slot: Int32 = np.empty(0, np.int32)
         self.live: Bool = np.empty(0, np.bool_)
         self._seen_ms: Int64 = np.empty(0, np.int64)
+        self._arrived_ms: Int64 = np.empty(0, np.int64)
         self._last_ms: Int64 = np.empty(0, np.int64)
         self._last_value: Float64 = np.empty(0, np.float64)
 
@@ -31,6 +32,7 @@ class SeriesMemory:
             self.slot = np.concatenate((self.slot, np.full(more, -1, np.int32)))
             self.live = np.concatenate((self.live, np.zeros(more, np.bool_)))
             self._seen_ms = np.concatenate((self._seen_ms, np.zeros(more, np.int64)))
+            self._arrived_ms = np.concatenate((self._arrived_ms, np.zeros(more, np.int64)))
             self._last_ms = np.concatenate((self._last_ms, np.zeros(more, np.int64)))
             self._last_value = np.concatenate((self._last_value, np.zeros(more)))
 
@@ -43,6 +45,11 @@ class SeriesMemory:
         """Which of these series a row at this time waits for; an interval of 0 is not known."""
         oldest_ms = np.where(np.greater(interval_ms, 0), time_ms - LIVE_INTERVALS * interval_ms, 1)
         expected: Bool = self.live[series] & (self._seen_ms[series] >= np.maximum(oldest_ms, 1))
+        return expected
+
+    def expected_late(self, series: Int32, time_ms: int) -> Bool:
+        """Which of these series a late row lacks where it has no sample of them: what has not ended before it."""
+        expected: Bool = self.live[series] | (self._seen_ms[series] >= time_ms)
         return expected
 
     def rates(self, series: Int32, time_ms: Int64, value: Float64, max_gap_ms: int) -> Float64:
@@ -62,14 +69,24 @@ class SeriesMemory:
         self._seen_ms[series] = time_ms
         self.live[series] = ~stale
 
+    def saw_late(self, series: Int32, time_ms: int, stale: Bool) -> None:
+        """Samples, or staleness markers, that came when their row had left: they too are seen."""
+        newest = time_ms >= self._seen_ms[series]
+        self._seen_ms[series[newest]] = time_ms
+        self.live[series[newest]] = ~stale[newest]
+
+    def arrived(self, series: Int32, now_ms: int) -> None:
+        """Samples of any time have come in."""
+        self._arrived_ms[series] = now_ms
+
     def remember(self, series: Int32, time_ms: Int64, value: Float64) -> None:
         """Values that the next rates are made from."""
         self._last_ms[series] = time_ms
         self._last_value[series] = value
 
     def idle(self, before_ms: int) -> Int32:
-        """Series with a slot of which no row since then had a sample."""
-        return np.flatnonzero((self.slot >= 0) & (self._seen_ms < before_ms)).astype(np.int32)
+        """Series with a slot of which nothing has come in since then."""
+        return np.flatnonzero((self.slot >= 0) & (self._arrived_ms < before_ms)).astype(np.int32)
 
     def forget(self, series: Int32) -> None:
         """Take the slots of these series; their ids will not come again."""

@@ -13,7 +13,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from receiver.catalogue import Catalogue
@@ -45,6 +45,7 @@ class Lag:
     rows_waiting: int  # at most: numbers that no row has any more count too
     oldest_ms: int | None  # the time of the oldest row that waits
     error: str | None  # why the last step failed; free of secrets
+    success_ms: int = 0  # when the last step succeeded; 0 before one did
 
 
 class Outbox:
@@ -79,11 +80,12 @@ class Outbox:
 
         Raises `StoreUnavailable` or `ConfigurationError` when it could not, and connects anew the next time.
         """
-        if self._source is None:
-            # Losing a watermark in a power cut repeats a block; so it needs no sync of its own.
-            self._source = PendingReader.open(self._path, self._catalogue, sync="normal")
-        block = self._source.pending(BLOCK_ROWS)
+        block: Pending | None = None
         try:
+            if self._source is None:
+                # Losing a watermark in a power cut repeats a block; so it needs no sync of its own.
+                self._source = PendingReader.open(self._path, self._catalogue, sync="normal")
+            block = self._source.pending(BLOCK_ROWS)
             if self._target is None:
                 self._target = self._connect()
                 self._named.clear()
@@ -92,13 +94,16 @@ class Outbox:
             if now_ms >= self._next_retention_ms:
                 self._target.delete_before(now_ms - self._retention_ms)
                 self._next_retention_ms = now_ms + RETENTION_INTERVAL_MS
+            self._source.passed_on(block.watermarks)
+            self._trim(now_ms, self._source)
         except NodescoreError as error:
             self._disconnect()
-            self.lag = Lag(block.rows_behind + block.row_count, block.oldest_ms, str(error))
+            waiting, oldest_ms = self.lag.rows_waiting, self.lag.oldest_ms
+            if block is not None:
+                waiting, oldest_ms = block.rows_behind + block.row_count, block.oldest_ms
+            self.lag = Lag(waiting, oldest_ms, str(error), self.lag.success_ms)
             raise
-        self._source.passed_on(block.watermarks)
-        self._trim(now_ms, self._source)
-        self.lag = Lag(block.rows_behind, block.oldest_ms if block.rows_behind else None, None)
+        self.lag = Lag(block.rows_behind, block.oldest_ms if block.rows_behind else None, None, now_ms)
         return len(block)
 
     def run(self, stop: threading.Event, now_ms: Callable[[], int]) -> None:
@@ -114,7 +119,7 @@ class Outbox:
             except Exception as error:
                 # A mistake of ours must not end the thread unseen, and may not concern the next block.
                 log.exception("passing rows on failed")
-                self.lag = Lag(self.lag.rows_waiting, self.lag.oldest_ms, f"internal error: {type(error).__name__}")
+                self.lag = replace(self.lag, error=f"internal error: {type(error).__name__}")
                 failures += 1
             else:
                 if failures:

@@ -7,7 +7,9 @@ with one line (`ConfigurationError`) and nothing half started.
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -48,6 +50,7 @@ def serve(settings: Settings) -> None:
         run(service, listener)
     finally:
         service.stop()
+        log.info("stopped")
     if service.failed:
         raise NodescoreError("the pipeline has failed; see the log. What was acknowledged is in the journal")
 
@@ -70,7 +73,12 @@ def run(service: Service, listener: socket.socket) -> None:
         server.should_exit = True
 
     service.on_failure = end
-    server.run(sockets=[listener])
+    if service.failed:
+        end()
+    # When it has ended, uvicorn raises the signal again that ended it: by default, SIGTERM would end us here and now.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 def listen(address: str) -> socket.socket:

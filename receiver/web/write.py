@@ -18,7 +18,7 @@ from starlette.routing import Route
 from receiver.errors import NodescoreError, Unavailable
 from receiver.exposition import Metrics
 from receiver.service import Service
-from receiver.wire import Written, version_of
+from receiver.wire import Written, check_encoding, version_of
 from receiver.wire.body import check_compressed_size
 
 PATH = "/api/v1/write"
@@ -43,6 +43,7 @@ async def _write(service: Service, request: Request) -> Response:
     extra: dict[str, str] = {}
     try:
         version = version_of(headers)
+        check_encoding(headers)
         body = await _body(request)
         began = time.perf_counter()
         batch = await service.write(body, headers)
@@ -54,6 +55,10 @@ async def _write(service: Service, request: Request) -> Response:
             extra["Retry-After"] = str(error.retry_after_seconds)
     except ClientDisconnect:
         return Response(status_code=400)
+    except Exception:
+        # Ours to mend, but the same body would fail for ever: a 5xx would make the sender send nothing else.
+        log.exception("a request could not be taken apart")
+        status, text = 400, "this request cannot be taken apart, which is a fault of Nodescore; its log says more"
     if version == 2:
         extra |= _written_headers(written)
     _count(metrics, version, status)

@@ -12,7 +12,7 @@
 
 from receiver.wire.batch import Batch, Fault, TimeWindow, Written
 from receiver.wire.decoder import Decoder
-from receiver.wire.negotiation import version_of
+from receiver.wire.negotiation import check_encoding, version_of
 from receiver.wire.shift import shift
 
-__all__ = ["Batch", "Decoder", "Fault", "TimeWindow", "Written", "shift", "version_of"]
+__all__ = ["Batch", "Decoder", "Fault", "TimeWindow", "Written", "check_encoding", "shift", "version_of"]

@@ -8,7 +8,7 @@ from receiver.series import SeriesTable
 from receiver.wire import v1, v2
 from receiver.wire.batch import Batch, Collector, TimeWindow
 from receiver.wire.body import decompress
-from receiver.wire.negotiation import version_of
+from receiver.wire.negotiation import check_encoding, version_of
 
 
 class Decoder:
@@ -23,6 +23,7 @@ class Decoder:
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """Kept samples and an account of the rest; `headers` has lower-case names. Raises `RequestError`."""
         version = version_of(headers)
+        check_encoding(headers)
         decoded = decompress(body)
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
         if version == 1:
@@ -34,6 +35,7 @@ class Decoder:
     def decode_whole(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """The reference for tests: the same by parsing every series in full."""
         version = version_of(headers)
+        check_encoding(headers)
         decoded = decompress(body)
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
         (v1 if version == 1 else v2).decode_whole(decoded, self.table, out)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from receiver.columns import Int64
 from receiver.errors import DecodeError
+from receiver.settings import MAX_SERIES_PER_REQUEST
 from receiver.wire.envelope_pb2 import WriteRequestV1
 
 UInt64 = NDArray[np.uint64]
@@ -59,7 +60,15 @@ def words_of(data: bytes) -> UInt64:
 def frame(body: bytes) -> Framing:
     """Find the series of a request."""
     margin = bytes(MARGIN_BYTES)
-    return _chain(margin + body + margin) or parsed(body)
+    framing = _chain(margin + body + margin) or parsed(body)
+    check_count(len(framing.start))
+    return framing
+
+
+def check_count(series: int) -> None:
+    """Refuse a request of more series than any sender makes."""
+    if series > MAX_SERIES_PER_REQUEST:
+        raise DecodeError(f"the request has {series} series; the limit is {MAX_SERIES_PER_REQUEST}")
 
 
 def parsed(body: bytes) -> Framing:
@@ -68,6 +77,7 @@ def parsed(body: bytes) -> Framing:
         series = WriteRequestV1.FromString(body).timeseries
     except ProtobufDecodeError as error:
         raise DecodeError(f"the body is not a prometheus.WriteRequest: {error}") from error
+    check_count(len(series))
     margin = bytes(MARGIN_BYTES)
     length = np.fromiter(map(len, series), np.int64, len(series))
     end = np.cumsum(length) + MARGIN_BYTES

@@ -17,9 +17,6 @@ _VERSIONS = {V1_MESSAGE: 1, V2_MESSAGE: 2}
 
 def version_of(headers: Mapping[str, str]) -> int:
     """1 or 2; `headers` has lower-case names."""
-    encoding = headers.get("content-encoding", "snappy").strip().lower() or "snappy"
-    if encoding != "snappy":
-        raise UnsupportedMedia(f"Content-Encoding {encoding!r} is not supported; send snappy (block format)")
     content_type = headers.get("content-type", "").strip()
     if not content_type:
         return 1
@@ -35,3 +32,10 @@ def version_of(headers: Mapping[str, str]) -> int:
                 raise UnsupportedMedia(f"Content-Type names the message {message!r}; known are {known}")
             return _VERSIONS[message]
     return 1
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Refuse what is not snappy; `headers` has lower-case names."""
+    encoding = headers.get("content-encoding", "snappy").strip().lower() or "snappy"
+    if encoding != "snappy":
+        raise UnsupportedMedia(f"Content-Encoding {encoding!r} is not supported; send snappy (block format)")

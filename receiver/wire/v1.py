@@ -55,7 +55,7 @@ _SILVER = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class NameFilter:
-    """Which metric names are surely unwanted, by a hash of their last eight bytes; made once per catalogue."""
+    """Which metric names are surely unwanted, by a hash of their ends; made once per catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.maybe: Bool = np.zeros(1 << _FILTER_BITS, np.bool_)
@@ -168,7 +168,7 @@ def _take_whole(index: int, one: bytes, table: SeriesTable, out: Collector, *, r
     if remember and series_id is not None:
         label_bytes = TimeSeries(labels=series.labels).SerializeToString()
         if one.startswith(label_bytes):
-            table.v1.add(label_bytes, series_id)
+            table.v1.add(label_bytes, series_id, len(table))
 
 
 def _labels(series: TimeSeries) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ from receiver.series import UNKNOWN, UNWANTED, Aliases, SeriesTable
 from receiver.wire import whole
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import RequestV2
-from receiver.wire.framing import UInt64, words_of
+from receiver.wire.framing import UInt64, check_count, words_of
 from receiver.wire.needles import needles
 from receiver.wire.remote_write_v2_pb2 import TimeSeries
 
@@ -105,6 +105,7 @@ def _open(body: bytes) -> tuple[list[bytes], list[bytes]]:
         request = RequestV2.FromString(body)
     except ProtobufDecodeError as error:
         raise DecodeError(f"the body is not an io.prometheus.write.v2.Request: {error}") from error
+    check_count(len(request.timeseries))
     symbols: list[bytes] = list(request.symbols)
     if symbols and symbols[0]:
         raise DecodeError('the first symbol of the request is not ""')
@@ -148,7 +149,7 @@ def _take_candidates(
         i = int(candidates[place])
         series_id = _take_whole(i, series[i], symbols, table, out)
         if series_id is not None:
-            table.v2.add(keys[begin[place] : end[place]], series_id)
+            table.v2.add(keys[begin[place] : end[place]], series_id, len(table))
     for i in candidates[~fine].tolist():
         _take_whole(i, series[i], symbols, table, out)
 

@@ -17,6 +17,7 @@ import snappy
 
 from receiver import catalogue
 from receiver.settings import MAX_COMPRESSED_BYTES
+from receiver.store.embedded import EmbeddedStore
 from tests import counting_model
 from tests.servers.nodescore import Nodescore
 from tests.wire.requests import HEADERS, V1_HEADERS, V2_HEADERS, Series, body, series
@@ -108,6 +109,11 @@ def test_an_unknown_type_or_encoding_is_refused_before_the_body(
     assert (answer.status_code, text in answer.text) == (status, True)
 
 
+def test_a_version_2_refusal_of_the_encoding_has_counts_too(client: httpx.Client) -> None:
+    answer = post(client, b"whatever", {**V2_HEADERS, "Content-Encoding": "zstd"})
+    assert (answer.status_code, answer.headers[WRITTEN.format("Samples")]) == (415, "0")
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_other_methods_are_refused(client: httpx.Client, method: str) -> None:
     assert client.request(method, "/api/v1/write").status_code == 405
@@ -147,6 +153,20 @@ def test_requests_at_once_are_all_answered(service: Nodescore) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(send, range(64))) == {204}
+
+
+def test_a_service_that_is_asked_to_end_saves_its_states(tmp_path: Path) -> None:
+    model = counting_model.write(tmp_path / "model.onnx", catalogue.load())
+    service = Nodescore(tmp_path, [f"--model={model}"], environment={"NODESCORE_ASSEMBLY_DEADLINE_SECONDS": "0.1"})
+    service.start()
+    request = body(1, fresh())
+    httpx.post(f"{service.url}/api/v1/write", content=request, headers=V1_HEADERS, timeout=30).raise_for_status()
+    assert service.stop() == 0
+    store = EmbeddedStore.open(service.data_dir / "nodescore.sqlite", catalogue.load())
+    states = store.load_states("counting-1")
+    store.close()
+    assert states is not None
+    assert states.state.tolist() == [[1.0]]
 
 
 def test_requests_are_counted_by_version_and_status(client: httpx.Client) -> None:

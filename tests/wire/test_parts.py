@@ -6,8 +6,14 @@ import pytest
 import snappy
 
 from receiver.errors import BodyTooLarge, DecodeError, UnsupportedMedia
-from receiver.settings import MAX_COMPRESSED_BYTES, MAX_DECODED_BYTES, MAX_LABEL_BYTES, MAX_LABELS
-from receiver.wire import Batch, Written, shift, version_of
+from receiver.settings import (
+    MAX_COMPRESSED_BYTES,
+    MAX_DECODED_BYTES,
+    MAX_LABEL_BYTES,
+    MAX_LABELS,
+    MAX_SERIES_PER_REQUEST,
+)
+from receiver.wire import Batch, Written, check_encoding, shift, version_of
 from receiver.wire import remote_write_v2_pb2 as v2_pb2
 from receiver.wire.body import decompress
 from receiver.wire.histogram import fault
@@ -39,12 +45,28 @@ def test_the_content_type_alone_says_the_version(content_type: str | None, versi
     [
         {"content-type": "text/plain"},
         {"content-type": "application/x-protobuf;proto=prometheus.ReadRequest"},
-        {"content-encoding": "zstd"},
     ],
 )
-def test_another_type_or_encoding_is_not_supported(headers: dict[str, str]) -> None:
+def test_another_type_is_not_supported(headers: dict[str, str]) -> None:
     with pytest.raises(UnsupportedMedia):
         version_of(headers)
+
+
+@pytest.mark.parametrize("encoding", [None, "", "snappy", " Snappy "])
+def test_snappy_is_the_encoding_where_none_is_named(encoding: str | None) -> None:
+    check_encoding({} if encoding is None else {"content-encoding": encoding})
+
+
+def test_another_encoding_is_not_supported() -> None:
+    with pytest.raises(UnsupportedMedia, match="'zstd'"):
+        check_encoding({"content-encoding": "zstd"})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_request_of_more_series_than_any_sender_makes_is_refused(version: int) -> None:
+    empty = b"\x0a\x00" if version == 1 else b"\x2a\x00"
+    with pytest.raises(DecodeError, match=f"the limit is {MAX_SERIES_PER_REQUEST}"):
+        decoder().decode(snappy.compress(empty * (MAX_SERIES_PER_REQUEST + 1)), HEADERS[version], NOW_MS)
 
 
 def test_a_body_of_the_largest_size_is_decoded() -> None:
