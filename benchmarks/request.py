@@ -93,6 +93,7 @@ def run(scraped: list[tuple[Labels, float]], version: int, group: int, model: Pa
         staleness_seconds=300,
         top_features=5,
         contribution_floor=0.5,
+        entity="node",
         clock=time.time,
         version="benchmark",
     )

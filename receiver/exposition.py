@@ -81,7 +81,7 @@ class Snapshot:
 class Exposition:
     """One app's registry, and the snapshot that it shows.
 
-    `clock` gives Unix seconds; it is read once a scrape.
+    `entity` is the label of what is scored, beside `cluster`. `clock` gives Unix seconds; it is read once a scrape.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Exposition:
         staleness_seconds: float,
         top_features: int,
         contribution_floor: float,
+        entity: str,
         clock: Callable[[], float],
         version: str,
     ) -> None:
@@ -98,6 +99,7 @@ class Exposition:
         self.staleness_seconds = staleness_seconds
         self.most_features = top_features
         self.contribution_floor = contribution_floor
+        self._labels = (NodeName._fields[0], entity)
         self.clock = clock
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, version)
@@ -116,13 +118,13 @@ class Exposition:
 
     def describe(self) -> Iterable[Metric]:
         """The families' names, for the registry's check that none stands twice."""
-        return _node_families()
+        return _node_families(self._labels)
 
     def collect(self) -> Iterable[Metric]:
         """The families of `anomaly_…`; called by the registry for each scrape."""
         snapshot = self.snapshot
         now_ms = int(self.clock() * 1000)
-        score, contribution, last_row, model = families = _node_families()
+        score, contribution, last_row, model = families = _node_families(self._labels)
         nodes = snapshot.fresh(now_ms, self.staleness_seconds)
         names = [snapshot.names[node] for node in nodes]
         for name, value in zip(names, _decimals(snapshot.score[nodes]), strict=True):
@@ -236,16 +238,17 @@ class _WithoutCreated:
             yield family
 
 
-def _node_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
-    node = NodeName._fields
+def _node_families(
+    labels: tuple[str, str],
+) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
     return (
-        GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=node),
+        GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=labels),
         GaugeMetricFamily(
             "anomaly_feature_contribution",
             "What a feature adds to the score of its node, for the top features of nodes over the floor.",
-            labels=(*node, "feature"),
+            labels=(*labels, "feature"),
         ),
-        GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=node),
+        GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=labels),
         InfoMetricFamily("anomaly_model", "The model that scores."),
     )
 

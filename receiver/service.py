@@ -75,6 +75,7 @@ class Service:
             staleness_seconds=settings.staleness_seconds,
             top_features=settings.top_features,
             contribution_floor=settings.contribution_floor,
+            entity=catalogue.name,
             clock=time.time,
             version=__version__,
         )

@@ -5,48 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from receiver import catalogue
 from receiver.aggregate import Aggregator, Block, Entries
 from receiver.features import Features
+from tests.pods import PODS
 
-PODS = catalogue.parse(
-    """
-name = "pod"
-[entity]
-cluster = ["region"]
-node = ["pod"]
-target = ["namespace"]
-[[feature]]
-name = "requests"
-help = "Requests"
-unit = "requests"
-kind = "counter"
-per = "replicas"
-source = [{ metric = "http_requests_total", scale = 2.0 }]
-[[feature]]
-name = "memory_share"
-help = "Memory used"
-unit = "percent"
-kind = "gauge"
-source = [
-    { metric = "memory_bytes", over = "memory_limit_bytes", scale = 100.0 },
-    { metric = "memory_percent" },
-]
-[[feature]]
-name = "replicas"
-help = "Replicas"
-unit = "replicas"
-kind = "gauge"
-source = [{ metric = "replicas", match = { state = "up" }, absent_is_zero = true }]
-[[feature]]
-name = "replicas_down"
-help = "Replicas that are down"
-unit = "replicas"
-kind = "gauge"
-source = [{ metric = "replicas", match = { state = "down" }, absent_is_zero = true }]
-""",
-    "pods.toml",
-)
 TERMS = {
     "requests": {"__name__": "http_requests_total"},
     "memory": {"__name__": "memory_bytes"},

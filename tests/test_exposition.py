@@ -31,6 +31,7 @@ def exposition(snapshot: Snapshot = SNAPSHOT, *, now: float = NOW_SECONDS, top_f
         staleness_seconds=300.0,
         top_features=top_features,
         contribution_floor=0.5,
+        entity="node",
         clock=lambda: now,
         version="1.2.3",
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver import catalogue
+from receiver.catalogue import Catalogue
 from receiver.columns import NodeName, Rows
 from receiver.detector import Detector
 from receiver.errors import StoreUnavailable, Unavailable
@@ -21,6 +23,7 @@ from receiver.pipeline import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Pipelin
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
 from tests import counting_model
+from tests.pods import PODS
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
 
 CATALOGUE = catalogue.load()
@@ -29,23 +32,26 @@ DEADLINE_MS = 7000
 
 
 @contextmanager
-def running(folder: Path, now_ms: int = NOW_MS, **options: object) -> Iterator[Pipeline]:
+def running(
+    folder: Path, now_ms: int = NOW_MS, *, wanted: Catalogue = CATALOGUE, **options: object
+) -> Iterator[Pipeline]:
     """A pipeline on the store in `folder`; leaving it without a checkpoint is what a crash does."""
     model = folder / "model.onnx"
     if not model.exists():
-        counting_model.write(model, CATALOGUE)
-    detector = Detector.load(model, CATALOGUE.feature_names)
+        counting_model.write(model, wanted)
+    detector = Detector.load(model, wanted.feature_names)
     exposition = Exposition(
-        Snapshot.empty(CATALOGUE.feature_names, detector.info.version, detector.info.detector),
+        Snapshot.empty(wanted.feature_names, detector.info.version, detector.info.detector),
         staleness_seconds=300,
         top_features=5,
         contribution_floor=0.5,
+        entity=wanted.name,
         clock=lambda: NOW_MS / 1000,
         version="test",
     )
-    store = EmbeddedStore.open(folder / "store.sqlite", CATALOGUE, "normal")
+    store = EmbeddedStore.open(folder / "store.sqlite", wanted, "normal")
     try:
-        pipeline = Pipeline(Settings.model_validate(options), CATALOGUE, store, detector, exposition)
+        pipeline = Pipeline(Settings.model_validate(options), wanted, store, detector, exposition)
         pipeline.recover(now_ms)
         yield pipeline
     finally:
@@ -89,6 +95,34 @@ def test_a_scrape_becomes_a_stored_row_and_an_exposed_score(tmp_path: Path) -> N
     load1, forks = CATALOGUE.feature_names.index("load1"), CATALOGUE.feature_names.index("forks_total")
     assert rows.raw[:, load1].tolist() == [1.0, 2.0]
     assert rows.x[1, forks] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_another_catalogue_goes_the_same_way_to_its_own_table_and_label(tmp_path: Path, version: int) -> None:
+    def pod(name: str, time_ms: int, value: float, **labels: str) -> Series:
+        labels = {"__name__": name, "pod": "web-1", "namespace": "shop", "region": "eu", **labels}
+        return Series(sorted(labels.items()), [(value, time_ms)])
+
+    with running(tmp_path, wanted=PODS) as pipeline:
+        for step in (0, 1):
+            at_ms = NOW_MS + step * STEP_MS
+            sent = [
+                pod("http_requests_total", at_ms, 100.0 + 50 * step, path="/"),
+                pod("http_requests_total", at_ms, 10.0 + 10 * step, path="/cart"),
+                pod("memory_bytes", at_ms, 30.0),
+                pod("memory_limit_bytes", at_ms, 120.0),
+                pod("replicas", at_ms, 2.0, state="up"),
+                pod("node_load1", at_ms, 1.0),
+            ]
+            pipeline.ingest(body(version, sent), HEADERS[version], at_ms)
+            pipeline.flush(at_ms + DEADLINE_MS)
+        (rows,) = pipeline.store.read_rows(0, 2**62)
+        text = pipeline.exposition.render("")[0].decode()
+    assert rows.raw[-1].tolist() == [340.0, 25.0, 2.0, 0.0]
+    assert rows.x[-1].tolist() == pytest.approx([12.0, 25.0, 2.0, 0.0])
+    assert 'anomaly_score{cluster="eu",pod="web-1"} 0.02' in text
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as file:
+        assert file.execute("SELECT count(*) FROM pod_samples").fetchone() == (2,)
 
 
 def test_every_stage_is_counted(tmp_path: Path) -> None:

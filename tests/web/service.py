@@ -43,6 +43,7 @@ class HeldService:
             staleness_seconds=300.0,
             top_features=5,
             contribution_floor=0.5,
+            entity="node",
             clock=lambda: NOW_MS / 1000,
             version="1.2.3",
         )
