@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import re
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from benchmarks.node_exporter import Scraped, of_node, scrape
 from receiver import catalogue
 from receiver.allocator import keep_freed_memory
 from receiver.detector import Detector
@@ -30,8 +29,6 @@ from receiver.pipeline import Pipeline
 from receiver.registry import shipped_model
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
-from tests.servers import places
-from tests.servers.prometheus import NodeExporter
 from tests.wire.requests import HEADERS, Series, body
 
 SERIES = 2000
@@ -40,19 +37,8 @@ ROUNDS = 40  # scrapes; the first ones are not counted
 WARM_UP_ROUNDS = 10
 GROUPS = (1, 8)
 
-_LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
-Labels = Mapping[str, str]
-
-
-def parse(exposition: str) -> list[tuple[Labels, float]]:
-    """Label sets and values of a text exposition."""
-    matches = (_LINE.match(line) for line in exposition.splitlines())
-    return [({"__name__": m[1], **dict(_LABEL.findall(m[2] or ""))}, float(m[3])) for m in matches if m]
-
-
-def requests(scraped: list[tuple[Labels, float]], version: int, group: int) -> Iterator[tuple[int, list[bytes]]]:
+def requests(scraped: list[Scraped], version: int, group: int) -> Iterator[tuple[int, list[bytes]]]:
     """A time and `group` bodies of exactly `SERIES` series each, for each scrape; counters go on."""
     nodes = -(-SERIES // len(scraped))
     now_ms = time.time_ns() // 1_000_000
@@ -61,10 +47,9 @@ def requests(scraped: list[tuple[Labels, float]], version: int, group: int) -> I
         bodies = []
         for place in range(group):
             series = [
-                Series(sorted({**labels, "instance": f"10.0.{place}.{node}:9100", "job": "node"}.items()), sample)
-                for node in range(nodes)
-                for labels, value in scraped
-                for sample in [[(value + step, at_ms)]]
+                Series(labels, [(value + step, at_ms)])
+                for node in range(place * nodes, (place + 1) * nodes)
+                for labels, value in of_node(scraped, node)
             ]
             bodies.append(body(version, series[:SERIES]))
         yield at_ms, bodies
@@ -84,7 +69,7 @@ def stages_of(pipeline: Pipeline, version: int, at_ms: int, bodies: list[bytes])
     return [1000 * (after - before) / len(bodies) for before, after in itertools.pairwise(times)]
 
 
-def run(scraped: list[tuple[Labels, float]], version: int, group: int, model: Path) -> list[float]:
+def run(scraped: list[Scraped], version: int, group: int, model: Path) -> list[float]:
     """Median CPU milliseconds a request of each stage."""
     wanted = catalogue.load()
     detector = Detector.load(model, wanted.feature_names)
@@ -107,22 +92,6 @@ def run(scraped: list[tuple[Labels, float]], version: int, group: int, model: Pa
     return [median(column) for column in zip(*stages[WARM_UP_ROUNDS:], strict=True)]
 
 
-def scrape() -> str:
-    """The exposition of a node_exporter that is started for it."""
-    place = places.find("node_exporter")
-    if isinstance(place, places.Missing):
-        sys.exit(f"request: {place.why}; give --exposition FILE")
-    with tempfile.TemporaryDirectory() as folder:
-        exporter = NodeExporter(Path(folder))
-        exporter.start()
-        try:
-            with urllib.request.urlopen(f"http://{exporter.address}/metrics", timeout=30) as answer:
-                text: str = answer.read().decode()
-        finally:
-            exporter.stop()
-    return text
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -131,8 +100,8 @@ def main() -> None:
     given = parser.parse_args()
     keep_freed_memory()  # as the service does
     wanted = catalogue.load()
-    scraped = parse(given.exposition.read_text() if given.exposition else scrape())
-    kept = [(labels, value) for labels, value in scraped if wanted.term_of(labels) is not None]
+    scraped = scrape(given.exposition)
+    kept = [one for one in scraped if wanted.term_of(one.labels) is not None]
     print(f"{len(scraped)} series a node, of which {len(kept)} are kept; {SERIES} series a request\n")
     print("| case | together | decode | journal, rows | features, scores, store | CPU ms a request | a CPU second |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
