@@ -1,0 +1,69 @@
+"""The receivers, each a process with an empty data folder, and what the kernel says that it used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.servers import places
+from tests.servers.nodescore import Nodescore
+from tests.servers.process import Process, free_port
+from tests.servers.prometheus import Prometheus, answers
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class VictoriaMetrics(Process):
+    """A single VictoriaMetrics."""
+
+    def __init__(self, folder: Path) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{address}"
+        super().__init__(
+            "victoria-metrics",
+            [
+                places.path_of("victoria-metrics"),
+                f"-storageDataPath={folder / 'victoria-metrics'}",
+                f"-httpListenAddr={address}",
+            ],
+            folder / "victoria-metrics.log",
+            lambda: answers(f"{self.url}/health"),
+        )
+
+
+Receiver = Nodescore | Prometheus | VictoriaMetrics
+
+
+def nodescore(folder: Path) -> Receiver:
+    """As `nodescore serve` with nothing set: journal synced, embedded store, the model that ships."""
+    return Nodescore(folder)
+
+
+def prometheus(folder: Path) -> Receiver:
+    """Prometheus that takes remote write, and may take samples out of order as late as they come."""
+    return Prometheus("global: {}\n", folder, flags=["--web.enable-remote-write-receiver"])
+
+
+def victoria_metrics(folder: Path) -> Receiver:
+    """VictoriaMetrics with its defaults."""
+    return VictoriaMetrics(folder)
+
+
+RECEIVERS: dict[str, Callable[[Path], Receiver]] = {
+    "Nodescore": nodescore,
+    "Prometheus": prometheus,
+    "VictoriaMetrics": victoria_metrics,
+}
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and all its threads, so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def peak_memory_bytes(pid: int) -> int:
+    """The most that was resident."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
