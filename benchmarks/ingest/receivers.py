@@ -56,6 +56,10 @@ RECEIVERS: dict[str, Callable[[Path], Receiver]] = {
     "VictoriaMetrics": victoria_metrics,
 }
 
+# VictoriaMetrics 1.145 answers version 2 with 204 and keeps nothing: it reads the request as one of version 1, in
+# whose fields there is nothing.
+TAKE_VERSION_2 = frozenset({"Nodescore", "Prometheus"})
+
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and all its threads, so far."""
