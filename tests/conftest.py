@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import places
 from tests.servers.netns import Network, network
 from tests.servers.process import Runner
 from tests.servers.timescale import TimescaleServer, empty_database, timescale_server
+
+# A machine that others use too must not fail an example for being slow.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
 
 RUNNER = pytest.StashKey[Runner]()
 # Fixtures that need a server, so that their tests need not say it again with a marker.
