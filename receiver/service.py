@@ -211,8 +211,9 @@ class Service:
         waiting = [item for item in items if isinstance(item, _Waiting)]
         error: NodescoreError | None = None
         try:
-            self._pipeline.commit([item.batch for item in waiting], self.now_ms())
-            self._commit_fault = ""
+            if waiting:
+                self._pipeline.commit([item.batch for item in waiting], self.now_ms())
+                self._commit_fault = ""
         except StoreUnavailable as fault:
             error = fault
             self._commit_fault = str(fault)

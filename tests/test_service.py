@@ -114,9 +114,11 @@ def test_a_journal_that_is_locked_answers_503_and_says_so_until_it_is_free(
         other.execute("BEGIN IMMEDIATE")
         (answer,) = write(service, request(service.now_ms()))
         assert isinstance(answer, StoreUnavailable)
+        assert service.status()[0].state == "down"
         other.rollback()
         other.close()
         assert not isinstance(write(service, request(service.now_ms()))[0], Exception)
+        assert service.status()[0].state == "ok"
 
 
 def test_reload_takes_the_new_file_and_keeps_the_old_model_when_it_is_bad(tmp_path: Path) -> None:
