@@ -223,6 +223,7 @@ class Pipeline:
             self._forgetting = self.assembler.idle(before_ms)
             with self._table_lock:
                 self.table.forget(set(self._forgetting))
+                self.decoder.forget(self._forgetting)
             self._forgot_ms = now_ms
 
     def check_room(self) -> None:

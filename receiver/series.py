@@ -2,11 +2,11 @@
 
 In: the labels of a series that the wire has met for the first time. Out: its id, or `UNWANTED`. Raises
 `LimitReached` for a series or node over the configured number. Costs one digest and one catalogue look-up per
-*new* series; after that the wire finds the id by the bytes that a sender repeats in every request (`aliases`).
+*new* series; after that the wire finds the id by the bytes that a sender repeats in every request.
 
 A series is known by its labels, however a sender encodes or orders them: a v1 and a v2 sender, or one that
 changes, name the same series. Ids are dense and never reused while the process lives, so stages keep what they
-know of a series in arrays indexed by id. Unwanted series cost no memory beyond a bounded cache.
+know of a series in arrays indexed by id. Unwanted series cost no memory here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,6 @@ from receiver.columns import Int32, NodeName, Samples
 from receiver.errors import RequestError
 
 UNWANTED = -1
-UNKNOWN = -2
-
-# Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their
-# parsing. ~250 bytes each; 5,000 nodes with 20 such devices have 500,000 of them.
-MAX_REFUSED = 500_000
-# Spellings of one series' labels remembered, on average. Senders have one each; one that changes its own is forgotten.
-MAX_ALIASES = 4
 
 
 class LimitReached(RequestError):
@@ -43,31 +36,6 @@ class Target:
     key: tuple[str, ...]
 
 
-class Aliases:
-    """Series ids by the bytes that one encoding of their labels has."""
-
-    def __init__(self) -> None:
-        self.ids: dict[bytes, int] = {}
-        self._refused = 0
-
-    def find(self, keys: Iterable[bytes]) -> Int32:
-        """Id, `UNWANTED` or `UNKNOWN` of each key."""
-        get = self.ids.get
-        return np.array([get(key, UNKNOWN) for key in keys], np.int32)
-
-    def add(self, key: bytes, series: int, known: int) -> None:
-        """Remember what `SeriesTable.resolve` said, while there are `known` series."""
-        if self._refused >= MAX_REFUSED or len(self.ids) - self._refused > MAX_ALIASES * (known + 1):
-            self.ids.clear()
-            self._refused = 0
-        self._refused += series == UNWANTED
-        self.ids[key] = series
-
-    def forget(self, gone: set[int]) -> None:
-        """Drop the aliases of these series."""
-        self.ids = {key: series for key, series in self.ids.items() if series not in gone}
-
-
 class SeriesTable:
     """All kept series of the service, their targets and nodes."""
 
@@ -75,8 +43,6 @@ class SeriesTable:
         self.catalogue = catalogue
         self.max_series = max_series
         self.max_nodes = max_nodes
-        self.v1 = Aliases()
-        self.v2 = Aliases()
         self.targets: list[Target] = []
         self.nodes: list[NodeName] = []
         self._ids: dict[bytes, int] = {}
@@ -150,8 +116,6 @@ class SeriesTable:
     def forget(self, gone: set[int]) -> None:
         """Drop series that have not been seen for long; seen again they get new ids, and so do their targets."""
         self._ids = {digest: series for digest, series in self._ids.items() if series not in gone}
-        self.v1.forget(gone)
-        self.v2.forget(gone)
         for series in gone:
             self._count(self.targets[self.target[series]].node, -1)
         used = set(self.target[list(self._ids.values())].tolist())

@@ -31,6 +31,8 @@ MAX_FUTURE_SECONDS = 600
 MAX_LABELS = 128
 # Senders batch 2,000 to 10,000 samples, each its own series. The most costly ones take 3 µs each to refuse.
 MAX_SERIES_PER_REQUEST = 100_000
+# Texts of a version 2 request, which its series share: ten for each series at most, where nothing is shared.
+MAX_SYMBOLS_PER_REQUEST = 1_000_000
 # All label bytes of one kept series: node_exporter's have 100 to 300.
 MAX_LABEL_BYTES = 8 * 1024
 # Faults named in the body of a 400: more would only repeat themselves.

@@ -7,7 +7,7 @@ import pytest
 
 from receiver import catalogue
 from receiver.columns import NodeName, Samples
-from receiver.series import MAX_ALIASES, MAX_REFUSED, UNKNOWN, UNWANTED, Aliases, LimitReached, SeriesTable
+from receiver.series import UNWANTED, LimitReached, SeriesTable
 
 CATALOGUE = catalogue.load()
 LOAD = {"__name__": "node_load1", "job": "node", "instance": "a:9100"}
@@ -102,24 +102,8 @@ def test_journal_samples_of_series_that_are_no_longer_wanted_are_left_out(table:
 def test_a_forgotten_series_makes_room_and_gets_a_new_id(table: SeriesTable) -> None:
     for zone in "abc":
         table.resolve({**LOAD, "zone": zone})
-    table.v1.add(b"a", 0, len(table))
     table.forget({0})
     assert table.resolve({**LOAD, "zone": "a"}) == 3
-    assert table.v1.find([b"a"]).tolist() == [UNKNOWN]
-
-
-def test_refusals_are_forgotten_before_they_take_too_much_memory() -> None:
-    aliases = Aliases()
-    for number in range(MAX_REFUSED + 1):
-        aliases.add(b"%d" % number, UNWANTED, known=1)
-    assert aliases.find([b"0", b"%d" % MAX_REFUSED]).tolist() == [UNKNOWN, UNWANTED]
-
-
-def test_spellings_of_a_series_are_forgotten_before_they_take_too_much_memory() -> None:
-    aliases = Aliases()
-    for number in range(1000):
-        aliases.add(b"%d" % number, 7, known=1)
-    assert len(aliases.ids) <= MAX_ALIASES * 2 + 1
 
 
 def test_a_node_without_series_makes_room_for_another(table: SeriesTable) -> None:

@@ -2,7 +2,10 @@
 
     negotiation   headers → version                   415
     body          snappy, sizes bounded               413, 400
-    v1, v2        the fast paths of the two messages  400
+    v1, v2        the two messages                    400
+    scan          the loops over their bytes, compiled; keys are what they look series up in
+    wanted, known what a catalogue asks for, and the series that were met before
+    findings      what a scan found → the batch; what it set aside is parsed
     whole         one series, parsed and checked in full; histogram checks its histograms
     batch         what comes out
     shift         a recorded body, moved in time

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from receiver.series import SeriesTable
 from receiver.wire import v1, v2
 from receiver.wire.batch import Batch, Collector, TimeWindow
 from receiver.wire.body import decompress
+from receiver.wire.known import KnownSeries
 from receiver.wire.negotiation import check_encoding, version_of
 
 
@@ -15,10 +16,10 @@ class Decoder:
     """Takes requests apart for one table of known series."""
 
     def __init__(self, table: SeriesTable, max_sample_age_seconds: float) -> None:
-        self.table = table
+        self.known = KnownSeries(table)
         self.max_sample_age_seconds = max_sample_age_seconds
-        self._names = v1.NameFilter(table.catalogue)
-        self._symbols = v2.Symbols(table.catalogue)
+        for version in (v1, v2):  # compiled now, rather than while a sender waits
+            version.decode(b"", self.known, Collector(1, TimeWindow(0, 0)))
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """Kept samples and an account of the rest; `headers` has lower-case names. Raises `RequestError`."""
@@ -26,11 +27,12 @@ class Decoder:
         check_encoding(headers)
         decoded = decompress(body)
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
-        if version == 1:
-            v1.decode(decoded, self.table, self._names, out)
-        else:
-            v2.decode(decoded, self.table, self._symbols, out)
+        (v1 if version == 1 else v2).decode(decoded, self.known, out)
         return out.batch()
+
+    def forget(self, gone: Iterable[int]) -> None:
+        """Drop what is remembered of these series' labels."""
+        self.known.forget(gone)
 
     def decode_whole(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """The reference for tests: the same by parsing every series in full."""
@@ -38,5 +40,5 @@ class Decoder:
         check_encoding(headers)
         decoded = decompress(body)
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
-        (v1 if version == 1 else v2).decode_whole(decoded, self.table, out)
+        (v1 if version == 1 else v2).decode_whole(decoded, self.known.table, out)
         return out.batch()

@@ -21,7 +21,6 @@ V2_HEADERS = {
     "content-encoding": "snappy",
 }
 HEADERS = {1: V1_HEADERS, 2: V2_HEADERS}
-MARGIN = bytes(64)
 NODE = {"instance": "10.0.0.1:9100", "job": "node"}
 
 

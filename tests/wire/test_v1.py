@@ -39,5 +39,5 @@ def test_a_label_value_that_spells_a_sample_is_not_one() -> None:
 def test_unwanted_series_are_remembered_nowhere() -> None:
     one = decoder()
     one.decode(body(1, [series(f"unwanted_{i}_total") for i in range(100)]), V1_HEADERS, NOW_MS)
-    assert len(one.table) == 0
-    assert not one.table.v1.ids
+    assert len(one.known.table) == 0
+    assert len(one.known.keys) == 0
