@@ -34,6 +34,8 @@ FLUSH_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 Protocol = Literal["v1", "v2", "unknown"]
 # All statuses of the remote-write endpoint; others would be a mistake of ours and count as 500.
 StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
+# Why the HTTP side ended a connection itself.
+Dropped = Literal["header_timeout", "body_timeout", "answer_timeout", "malformed", "size", "room"]
 RowKind = Literal["complete", "incomplete", "remade", "filled"]
 
 
@@ -166,17 +168,26 @@ class Metrics:
             family = Counter(f"nodescore_{name}", text, [label], registry=registry)
             return {value: family.labels(value) for value in values}
 
-        self._requests = Counter(
+        requests = Counter(
             "nodescore_requests", "Remote-write requests answered.", ["version", "code"], registry=registry
         )
-        for protocol in get_args(Protocol):
-            for code in get_args(StatusCode):
-                self._requests.labels(protocol, code)
+        self._requests: dict[tuple[str, int], Counter] = {
+            (protocol, code): requests.labels(protocol, code)
+            for protocol in get_args(Protocol)
+            for code in get_args(StatusCode)
+        }
         self.request_seconds = Histogram(
             "nodescore_request_duration_seconds",
             "Time from the last byte of a remote-write request to its answer.",
             buckets=REQUEST_BUCKETS_SECONDS,
             registry=registry,
+        )
+        self.connections = gauge("connections", "HTTP connections that are open.")
+        self.connections_dropped = by(
+            "connections_dropped",
+            "Connections ended for too little (timeouts), too much (size), or to make room for others.",
+            "reason",
+            get_args(Dropped),
         )
         self.received_bytes = counter("received_bytes", "Compressed bytes of remote-write bodies.")
         self.samples_received = counter("samples_received", "Samples in valid requests, wanted or not.")
@@ -222,7 +233,7 @@ class Metrics:
 
     def count_request(self, protocol: Protocol, code: int) -> None:
         """One answered remote-write request."""
-        self._requests.labels(protocol, code if code in get_args(StatusCode) else 500).inc()
+        (self._requests.get((protocol, code)) or self._requests[protocol, 500]).inc()
 
 
 class _WithoutCreated:

@@ -73,8 +73,12 @@ def test_a_service_that_stopped_in_order_goes_on_where_it_was(tmp_path: Path) ->
         assert service.exposition.snapshot.score.tolist() == pytest.approx([0.01])
         write(service, request(first_ms + 1000))
         wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([0.02]), "the second score")
-        history = service.history(first_ms, first_ms + 2000, [0])
-        assert history.score.tolist() == pytest.approx([0.01, 0.02])
+
+        def stored() -> list[float]:
+            history: list[float] = service.history(first_ms, first_ms + 2000, [0]).score.tolist()
+            return history
+
+        wait_until(lambda: stored() == pytest.approx([0.01, 0.02]), "both scores in the store")
 
 
 def test_a_request_after_the_stop_is_to_be_sent_again(tmp_path: Path) -> None:

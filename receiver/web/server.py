@@ -7,6 +7,7 @@ with one line (`ConfigurationError`) and nothing half started.
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import socket
 from contextlib import suppress
@@ -20,11 +21,12 @@ from receiver.errors import NodescoreError
 from receiver.registry import shipped_model
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
-from receiver.web import write
 from receiver.web.app import create_app
+from receiver.web.connection import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, Limits, Room, connection_class
+from receiver.web.write import with_remote_write
 
-# Senders keep their connections open between scrapes, which may be minutes apart.
-KEEP_ALIVE_SECONDS = 300
+# Files beside the connections: the store's, for each reader of it anew, the model's, and TimescaleDB's connection.
+FILES = 256
 # Requests that are being answered when the signal comes.
 SHUTDOWN_SECONDS = 10
 
@@ -47,7 +49,7 @@ def serve(settings: Settings) -> None:
     service.start()
     try:
         log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-        run(service, listener)
+        run(service, listener, Limits(connections=room_for_connections()))
     finally:
         service.stop()
         log.info("stopped")
@@ -55,19 +57,9 @@ def serve(settings: Settings) -> None:
         raise NodescoreError("the pipeline has failed; see the log. What was acknowledged is in the journal")
 
 
-def run(service: Service, listener: socket.socket) -> None:
+def run(service: Service, listener: socket.socket, limits: Limits) -> None:
     """Answer on a listening socket until a signal comes."""
-    app = create_app(service)
-    app.router.routes.append(write.route(service))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config(service, limits))
 
     def end() -> None:
         server.should_exit = True
@@ -79,6 +71,30 @@ def run(service: Service, listener: socket.socket) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+
+
+def config(service: Service, limits: Limits) -> uvicorn.Config:
+    """All that answers, within limits."""
+    return uvicorn.Config(
+        with_remote_write(service, create_app(service)),
+        http=connection_class(Room(limits, service.exposition.metrics)),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def room_for_connections() -> int:
+    """As many as the kernel lets this process have, and no more than that; asks it for enough first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES + MAX_CONNECTIONS
+    if soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(MAX_CONNECTIONS, soft - FILES)
 
 
 def listen(address: str) -> socket.socket:

@@ -2,93 +2,123 @@
 
 204 with an empty body, or the status of the error with a text that says what and where. An answer to version 2
 carries the counts of what was written, a failure too; an answer to version 1 never does. The type and encoding are
-checked before the body is looked at, its size while it arrives. A plain ASGI route: FastAPI's reading of parameters
-would cost as much as the decoding.
+checked before the body is looked at, its size while it arrives. A plain ASGI app beside FastAPI's, whose middleware,
+routes and request objects would cost as much as the rest of HTTP.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Mapping
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.errors import NodescoreError, Unavailable
-from receiver.exposition import Metrics
+from receiver.exposition import Protocol
 from receiver.service import Service
 from receiver.wire import Written, check_encoding, version_of
 from receiver.wire.body import check_compressed_size
 
 PATH = "/api/v1/write"
+PROTOCOLS: Mapping[int, Protocol] = {1: "v1", 2: "v2"}
+
+Headers = list[tuple[bytes, bytes]]
 
 log = logging.getLogger(__name__)
 
 
-def route(service: Service) -> Route:
-    """The endpoint over a running service."""
-
-    async def write(request: Request) -> Response:
-        return await _write(service, request)
-
-    return Route(PATH, write, methods=["POST"], include_in_schema=False)
+class _HungUpError(Exception):
+    """The sender has gone before the end of its body."""
 
 
-async def _write(service: Service, request: Request) -> Response:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+def with_remote_write(service: Service, others: ASGIApp) -> ASGIApp:
+    """The endpoint over a running service, and `others` for every other path."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await _write(service, scope, receive, send)
+        else:
+            await others(scope, receive, send)
+
+    return app
+
+
+async def _write(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     metrics = service.exposition.metrics
-    version = 0
-    written = Written()
-    extra: dict[str, str] = {}
+    version, written, extra = 0, Written(), Headers()
     try:
-        version = version_of(headers)
-        check_encoding(headers)
-        body = await _body(request)
-        began = time.perf_counter()
-        batch = await service.write(body, headers)
-        metrics.request_seconds.observe(time.perf_counter() - began)
-        status, text, written = batch.status, batch.message, batch.written
+        if scope["method"] != "POST":
+            status, text = 405, "remote write is sent with POST"
+            extra.append((b"allow", b"POST"))
+        else:
+            headers = _that_say_something(scope["headers"])
+            version = version_of(headers)
+            check_encoding(headers)
+            body = await _body(headers, receive)
+            began = time.perf_counter()
+            batch = await service.write(body, headers)
+            metrics.request_seconds.observe(time.perf_counter() - began)
+            status, text, written = batch.status, batch.message, batch.written
     except NodescoreError as error:
         status, text = error.http_status, str(error)
         if isinstance(error, Unavailable):
-            extra["Retry-After"] = str(error.retry_after_seconds)
-    except ClientDisconnect:
-        return Response(status_code=400)
+            extra.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    except _HungUpError:
+        return
     except Exception:
         # Ours to mend, but the same body would fail for ever: a 5xx would make the sender send nothing else.
         log.exception("a request could not be taken apart")
         status, text = 400, "this request cannot be taken apart, which is a fault of Nodescore; its log says more"
     if version == 2:
-        extra |= _written_headers(written)
-    _count(metrics, version, status)
-    if status == 204:
-        return Response(status_code=204, headers=extra)
-    log.debug("remote write answered %d: %s", status, text)
-    return Response(text + "\n", status, extra, "text/plain; charset=utf-8")
+        extra += _counts(written)
+    metrics.count_request(PROTOCOLS.get(version, "unknown"), status)
+    await _answer(send, status, text, extra)
 
 
-async def _body(request: Request) -> bytes:
+def _that_say_something(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Of all headers those that are read here."""
+    headers = dict(raw)
+    names = (b"content-type", b"content-encoding", b"content-length")
+    return {name.decode(): headers[name].decode("latin-1") for name in names if name in headers}
+
+
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
     """The body, refused as soon as it is known to be over the limit."""
-    declared = request.headers.get("content-length", "")
+    declared = headers.get("content-length", "")
     if declared.isdigit():
         check_compressed_size(int(declared))
     chunks: list[bytes] = []
-    size_bytes = 0
-    async for chunk in request.stream():
-        size_bytes += len(chunk)
+    size_bytes, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _HungUpError
+        size_bytes += len(message["body"])
         check_compressed_size(size_bytes)
-        chunks.append(chunk)
+        chunks.append(message["body"])
+        more = message["more_body"]
     return b"".join(chunks)
 
 
-def _written_headers(written: Written) -> dict[str, str]:
-    return {
-        "X-Prometheus-Remote-Write-Samples-Written": str(written.samples),
-        "X-Prometheus-Remote-Write-Histograms-Written": str(written.histograms),
-        "X-Prometheus-Remote-Write-Exemplars-Written": str(written.exemplars),
-    }
+def _counts(written: Written) -> Headers:
+    return [
+        (b"x-prometheus-remote-write-samples-written", b"%d" % written.samples),
+        (b"x-prometheus-remote-write-histograms-written", b"%d" % written.histograms),
+        (b"x-prometheus-remote-write-exemplars-written", b"%d" % written.exemplars),
+    ]
 
 
-def _count(metrics: Metrics, version: int, status: int) -> None:
-    metrics.count_request("v2" if version == 2 else "v1" if version == 1 else "unknown", status)
+async def _answer(send: Send, status: int, text: str, headers: Headers) -> None:
+    """204 has no body; the others say why they are not one."""
+    body = b""
+    if status != 204:
+        log.debug("remote write answered %d: %s", status, text)
+        body = text.encode() + b"\n"
+        headers += [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

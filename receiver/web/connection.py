@@ -1,0 +1,304 @@
+"""One connection that cannot hold the others up: deadlines, sizes and numbers, below every path of the app.
+
+uvicorn waits for its senders without end and keeps whatever they send. `Connection` is its HTTP protocol
+(`uvicorn.Config(http=…)`) with, for each thing that a connection can wait for, a deadline:
+
+    header   from the connection, or the first byte, to the end of the header   408, closed
+    body     from the header to the end of the body                             408, closed
+    served   for us                                                             none
+    unread   for the sender to read an answer that the kernel has no room for   cut off
+    idle     between two requests                                               closed
+
+A header that is too large is answered 431; bytes that are not HTTP, 400. What all connections may hold together has
+limits as well (`Limits`). Over one, the connection that has kept us waiting longest makes room, and in the middle of
+a request is told so: 503. Senders who mean it send a request at once, so that it does not meet them, whatever others
+hold open; an idle sender connects again.
+
+Everything runs on the event loop's thread. A request that arrives in one piece costs no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from receiver.exposition import Dropped, Metrics
+from receiver.settings import MAX_COMPRESSED_BYTES
+
+# Headers are small and come at once, also over the slowest line that could carry samples.
+HEADER_SECONDS = 10.0
+# Prometheus gives up after as long (`remote_timeout`), and its requests have some 50 KB.
+BODY_SECONDS = 30.0
+# The largest answer, the exposition of 5,000 nodes, has 2 MB; Prometheus gives a scrape 10 s.
+ANSWER_SECONDS = 30.0
+# Senders keep their connections open between scrapes, which may be minutes apart.
+KEEP_ALIVE_SECONDS = 300
+# A sender on each of 5,000 nodes. An idle connection takes some 10 KB.
+MAX_CONNECTIONS = 8192
+# What Node.js and most proxies allow; senders' headers have 300 bytes in 8 lines.
+MAX_HEADER_BYTES = 16 * 1024
+MAX_HEADERS = 100
+# The largest body, and how its chunks are framed. Beyond it a refused sender is not listened to any more.
+MAX_REQUEST_BYTES = MAX_COMPRESSED_BYTES + 1024 * 1024
+# Of all requests that are not complete: 8 of the largest bodies, or one of 2,000 samples from each of 5,000 senders.
+MAX_ARRIVING_BYTES = 256 * 1024 * 1024
+# Connections that do not read; each holds an answer, of 2 MB at most.
+MAX_UNREAD = 64
+# Requests of one connection behind the one that is answered. Senders of remote write send none ahead.
+MAX_PIPELINED = 8
+
+State = Literal["header", "body", "served", "unread", "idle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one server."""
+
+    connections: int = MAX_CONNECTIONS
+    arriving_bytes: int = MAX_ARRIVING_BYTES
+    unread: int = MAX_UNREAD
+    header_seconds: float = HEADER_SECONDS
+    body_seconds: float = BODY_SECONDS
+    answer_seconds: float = ANSWER_SECONDS
+
+
+class Room:
+    """What the open connections of one server hold together."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self.limits = limits
+        self.metrics = metrics
+        self.seconds: dict[State, float] = {
+            "header": limits.header_seconds,
+            "body": limits.body_seconds,
+            "unread": limits.answer_seconds,
+        }
+        # Each in the order in which they came into that state: dicts serve as ordered sets.
+        self.waiting: dict[State, dict[Connection, None]] = {
+            "header": {},
+            "body": {},
+            "served": {},
+            "unread": {},
+            "idle": {},
+        }
+        self.arriving_bytes = 0
+
+    def bound_connections(self) -> None:
+        """Close the longest idle connection if there is one too many, or the one that has been slowest to send."""
+        if sum(map(len, self.waiting.values())) > self.limits.connections:
+            self._first("idle", "header", "body", "unread").make_room()
+
+    def bound_bytes(self) -> None:
+        """Refuse the oldest requests until the others fit."""
+        while self.arriving_bytes > self.limits.arriving_bytes:
+            self._first("body", "header").make_room()
+
+    def bound_unread(self) -> None:
+        """Cut off who has not read for longest."""
+        if len(self.waiting["unread"]) > self.limits.unread:
+            self._first("unread").make_room()
+
+    def _first(self, *states: State) -> Connection:
+        return next(connection for state in states for connection in self.waiting[state])
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, which reads requests and writes answers, in a room."""
+
+    _room: ClassVar[Room]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._state: State | None = None  # None: not open, or not any more
+        self._timer: asyncio.TimerHandle | None = None
+        self._part: Literal["header", "body"] | None = "header"  # of the request that arrives
+        self._arrived_bytes = 0  # of it
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Opened by the sender."""
+        super().connection_made(transport)
+        self._room.metrics.connections.inc()
+        self._update()
+        self._room.bound_connections()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closed, by either side."""
+        self._leave()
+        self._set_timer(None)
+        self._room.metrics.connections.dec()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._state is None or self._is_last():
+            return
+        self._arrived_bytes += len(data)
+        self._room.arriving_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False  # it is answered as if it had not asked, and what follows is not for us
+        except httptools.HttpParserError:
+            self._refuse(400, "this is not an HTTP/1.1 request", "malformed")
+            return
+        if self._part is None:
+            self._forget_arrived()
+        self._update()
+        self._check_size()
+        self._room.bound_bytes()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._part = "header"
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its header is there: the app starts."""
+        self._part = "body"
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Its last byte."""
+        self._part = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The app has answered, possibly before the end of the body."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._close()
+        else:
+            self._update()
+
+    def pause_writing(self) -> None:
+        """The sender does not read."""
+        super().pause_writing()
+        self._update()
+        self._room.bound_unread()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._update()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Idle for too long, which is as good a reason as any to leave."""
+        self._close()
+
+    def make_room(self) -> None:
+        """Leave, for others who wait less long."""
+        if self._state in ("header", "body"):
+            self._refuse(503, "too many connections wait, or too much of unfinished requests; send it again", "room")
+        else:
+            self._room.metrics.connections_dropped["room"].inc()
+            self._close()
+
+    @property
+    def _latest(self) -> RequestResponseCycle | None:
+        return self.cycle  # None before the first request, which uvicorn's types leave out
+
+    def _is_unanswered(self) -> bool:
+        """Whether what is sent now would be the answer to the request that arrives."""
+        latest = self._latest
+        if self._part == "header":
+            return latest is None or latest.response_complete
+        return latest is not None and not latest.response_started and not self.pipeline
+
+    def _is_last(self) -> bool:
+        """Whether the connection ends with the request that is there: nothing may follow it."""
+        return self._part is None and not self.cycle.keep_alive
+
+    def _update(self) -> None:
+        """Note what the connection waits for now; its deadline begins with that."""
+        if self._part:
+            state: State = self._part
+        elif self.flow.write_paused:
+            state = "unread"
+        else:
+            state = "idle" if self.cycle.response_complete else "served"
+        before = self._state
+        if state == before or self.transport.is_closing():
+            return
+        if before is not None:
+            del self._room.waiting[before][self]
+        self._room.waiting[state][self] = None
+        self._state = state
+        self._set_timer(self._room.seconds.get(state))
+        if state != "idle":
+            self._unset_keepalive_if_required()
+
+    def _overdue(self) -> None:
+        limits, state = self._room.limits, self._state
+        if state == "header":
+            text = f"the header was not complete within {limits.header_seconds:g} s"
+            self._refuse(408, text, "header_timeout")
+        elif state == "body":
+            self._refuse(408, f"the body was not complete within {limits.body_seconds:g} s", "body_timeout")
+        else:
+            if state == "unread":
+                self._room.metrics.connections_dropped["answer_timeout"].inc()
+                self._leave()
+            self.transport.abort()
+
+    def _check_size(self) -> None:
+        if self._part == "header" and self._arrived_bytes > MAX_HEADER_BYTES:
+            self._refuse(431, f"the header is over {MAX_HEADER_BYTES} bytes", "size")
+        elif len(self.headers or ()) > MAX_HEADERS:  # a chunked body may be followed by more
+            self._refuse(431, f"the header has over {MAX_HEADERS} fields", "size")
+        elif self._arrived_bytes > MAX_REQUEST_BYTES:
+            self._refuse(413, f"the request is over {MAX_REQUEST_BYTES} bytes", "size")
+        elif len(self.pipeline) > MAX_PIPELINED:
+            self._refuse(503, f"over {MAX_PIPELINED} requests were sent ahead", "size")
+
+    def _refuse(self, status: int, text: str, reason: Dropped) -> None:
+        """Answer if it is this request's turn and has none yet, and close."""
+        if self._state is None:
+            return
+        self._room.metrics.connections_dropped[reason].inc()
+        if self._is_unanswered():
+            fields = [
+                b"content-type: text/plain; charset=utf-8",
+                b"content-length: %d" % (len(text) + 1),
+                b"connection: close",
+            ]
+            if status == 503:
+                fields.append(b"retry-after: 1")
+            head = STATUS_LINE[status] + b"\r\n".join([*fields, b"\r\n"])
+            self.transport.write(head + text.encode("ascii") + b"\n")
+        self._close()
+
+    def _close(self) -> None:
+        """Close once all is sent, or else when the deadline of an answer is over."""
+        self._leave()
+        if self._latest is not None:
+            self._latest.disconnected = True  # an answer that the app still gives would come behind this end
+        self.transport.close()
+        self._set_timer(self._room.limits.answer_seconds)
+
+    def _leave(self) -> None:
+        if self._state is not None:
+            del self._room.waiting[self._state][self]
+            self._state = None
+            self._forget_arrived()
+
+    def _forget_arrived(self) -> None:
+        self._room.arriving_bytes -= self._arrived_bytes
+        self._arrived_bytes = 0
+
+    def _set_timer(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._overdue)
+
+
+def connection_class(room: Room) -> type[Connection]:
+    """For `uvicorn.Config(http=…)`, which makes the connections itself: the class of those in this room."""
+
+    class ConnectionInRoom(Connection):
+        _room = room
+
+    return ConnectionInRoom
