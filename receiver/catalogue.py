@@ -11,6 +11,8 @@ where a metric does not exist, never where it is late.
     [entity]
     cluster, node = [LABEL, …]         the first of these that a series has
     target = [LABEL, …]                with the entity: what tells one scrape from another
+    replica, replica_set = [LABEL, …]  see `receiver.replicas`: the first is the name of one of a pair; all of the
+                                       second are what a pair has in common
     [variables]                        text for ${…} in matchers; settings override it
     [[feature]]
     name, help, unit                   of the column
@@ -94,6 +96,8 @@ class Catalogue:
     cluster_labels: tuple[str, ...]
     node_labels: tuple[str, ...]
     target_labels: tuple[str, ...]
+    replica_labels: tuple[str, ...]
+    replica_set_labels: tuple[str, ...]
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
@@ -123,6 +127,10 @@ class Catalogue:
     def target_of(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """What tells one scrape of a node from another's."""
         return tuple(labels.get(name, "") for name in self.target_labels)
+
+    def replica_of(self, labels: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+        """The set of replicas that a series comes from, and the replica's name; "" where it is none of several."""
+        return tuple(labels.get(name, "") for name in self.replica_set_labels), first_of(self.replica_labels, labels)
 
 
 def first_of(names: tuple[str, ...], labels: Mapping[str, str]) -> str:
@@ -184,6 +192,8 @@ class _Entity(_Strict):
     cluster: list[str]
     node: list[str] = Field(min_length=1)
     target: list[str]
+    replica: list[str] = []
+    replica_set: list[str] = []
 
 
 class _Document(_Strict):
@@ -218,6 +228,8 @@ class _Builder:
             cluster_labels=tuple(self.document.entity.cluster),
             node_labels=tuple(self.document.entity.node),
             target_labels=tuple(self.document.entity.target),
+            replica_labels=tuple(self.document.entity.replica),
+            replica_set_labels=tuple(self.document.entity.replica_set),
         )
 
     def feature(self, spec: _Feature, names: list[str]) -> Feature:

@@ -3,6 +3,7 @@
     NodescoreError                      500
     ├── RequestError                    400   the sender must not send this again
     │   ├── DecodeError                 400   the body is not the message it claims to be
+    │   ├── LimitReached                400   a series, node or replica that would be one too many
     │   ├── BodyTooLarge                413
     │   └── UnsupportedMedia            415
     ├── Unavailable                     503   the sender shall try again, after `retry_after_seconds`
@@ -36,6 +37,10 @@ class RequestError(NodescoreError):
 
 class DecodeError(RequestError):
     """The body is not valid snappy, or not the message that its Content-Type names."""
+
+
+class LimitReached(RequestError):
+    """A series, node or replica that would be one too many."""
 
 
 class BodyTooLarge(RequestError):

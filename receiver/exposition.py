@@ -193,6 +193,16 @@ class Metrics:
         self.samples_received = counter("samples_received", "Samples in valid requests, wanted or not.")
         self.samples_kept = counter("samples_kept", "Samples of features: journalled and made into rows.")
         self.samples_unwanted = counter("samples_unwanted", "Samples of series that the catalogue does not want.")
+        self.samples_duplicate = counter(
+            "samples_duplicate", "Samples of a pair's other replica: acknowledged, not kept."
+        )
+        self.fail_overs = counter("replica_fail_overs", "Times that another replica of a pair was elected.")
+        self.replica_elected = Gauge(
+            "nodescore_replica_elected",
+            "1 for the replica of a pair that is listened to.",
+            ["replica_set", "replica"],
+            registry=registry,
+        )
         self.invalid = by("invalid", "Series, or samples of kept series, refused with 400.", "reason", get_args(Fault))
         self.histograms_received = counter("histograms_received", "Native histograms: accepted, not used.")
         self.exemplars_received = counter("exemplars_received", "Exemplars: accepted, not used.")

@@ -91,6 +91,7 @@ class Pipeline:
         self._forgetting: list[int] = []
         self._table_lock = threading.Lock()  # decoding learns series on one thread, forgetting is on the other
         self._store_bytes = 0
+        self._fail_overs = 0
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """The kept samples of a request. `headers` has lower-case names."""
@@ -100,7 +101,8 @@ class Pipeline:
         metrics, kept = self.metrics, len(batch.samples)
         metrics.received_bytes.inc(len(body))
         metrics.samples_received.inc(batch.written.samples)
-        metrics.samples_unwanted.inc(batch.written.samples - kept)
+        metrics.samples_unwanted.inc(batch.written.samples - kept - batch.duplicates)
+        metrics.samples_duplicate.inc(batch.duplicates)
         metrics.histograms_received.inc(batch.written.histograms)
         metrics.exemplars_received.inc(batch.written.exemplars)
         for fault, count in batch.invalid.items():
@@ -321,6 +323,12 @@ class Pipeline:
         metrics.nodes.set(self.table.live_nodes)
         metrics.open_rows.set(self.assembler.open_rows)
         metrics.open_samples.set(self.assembler.held_samples)
+        replicas = self.decoder.known.replicas
+        metrics.fail_overs.inc(replicas.fail_overs - self._fail_overs)
+        self._fail_overs = replicas.fail_overs
+        metrics.replica_elected.clear()
+        for replica_set, replica in replicas.elected():
+            metrics.replica_elected.labels("/".join(filter(None, replica_set)), replica).set(1)
         metrics.journal_bytes.set(self.store.journal.bytes)
         metrics.journal_records.set(self.store.journal.records)
         metrics.store_bytes.set(self._store_bytes)

@@ -4,9 +4,9 @@ In: the labels of a series that the wire has met for the first time. Out: its id
 `LimitReached` for a series or node over the configured number. Costs one digest and one catalogue look-up per
 *new* series; after that the wire finds the id by the bytes that a sender repeats in every request.
 
-A series is known by its labels, however a sender encodes or orders them: a v1 and a v2 sender, or one that
-changes, name the same series. Ids are dense and never reused while the process lives, so stages keep what they
-know of a series in arrays indexed by id. Unwanted series cost no memory here.
+A series is known by its labels without the replica's, however a sender encodes or orders them: a v1 and a v2 sender,
+one that changes, and both of a pair name the same series. Ids are dense and never reused while the process lives, so
+stages keep what they know of a series in arrays indexed by id. Unwanted series cost no memory here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,9 @@ import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Int32, NodeName, Samples
-from receiver.errors import RequestError
+from receiver.errors import LimitReached
 
 UNWANTED = -1
-
-
-class LimitReached(RequestError):
-    """A series that would be one too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class SeriesTable:
         name = None if term is None else self.catalogue.entity_of(labels)
         if term is None or name is None:
             return UNWANTED
-        ordered = tuple(sorted(labels.items()))
+        ordered = tuple(sorted(pair for pair in labels.items() if pair[0] not in self.catalogue.replica_labels))
         digest = _digest(ordered)
         known = self._ids.get(digest)
         if known is not None:

@@ -7,7 +7,8 @@ import pytest
 
 from receiver import catalogue
 from receiver.columns import NodeName, Samples
-from receiver.series import UNWANTED, LimitReached, SeriesTable
+from receiver.errors import LimitReached
+from receiver.series import UNWANTED, SeriesTable
 
 CATALOGUE = catalogue.load()
 LOAD = {"__name__": "node_load1", "job": "node", "instance": "a:9100"}

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from receiver.columns import Float64, Int32, Int64, Samples
+from receiver.replicas import Replicas
 from receiver.settings import MAX_FAULTS_NAMED, MAX_FUTURE_SECONDS
 
 # Why a series, or a sample of a kept one, was refused.
@@ -33,15 +34,18 @@ class Batch:
     written: Written
     faults: tuple[str, ...]  # the first few, for the body of the 400
     invalid: Mapping[Fault, int]  # refused series or samples, by reason
+    duplicates: int  # samples of replicas that are not listened to
 
     @property
     def status(self) -> int:
-        """204, or 400 where anything was invalid (the valid part is kept all the same)."""
-        return 400 if self.invalid else 204
+        """204, or 400 where anything was invalid (the rest is kept all the same), or 202 where a replica was not."""
+        return 400 if self.invalid else 202 if self.duplicates else 204
 
     @property
     def message(self) -> str:
-        """The body of a 400."""
+        """The body of a 400 or 202."""
+        if self.status == 202:
+            return f"samples not kept: {self.duplicates}; another replica of the pair is listened to"
         total = sum(self.invalid.values())
         more = f"\n… and {total - len(self.faults)} more" if total > len(self.faults) else ""
         return "\n".join(self.faults) + more
@@ -66,9 +70,12 @@ class Collector:
 
     version: int
     window: TimeWindow
+    replicas: Replicas
+    now_ms: int
     samples: int = 0
     histograms: int = 0
     exemplars: int = 0
+    duplicates: int = 0
     faults: list[str] = field(default_factory=list)
     invalid: dict[Fault, int] = field(default_factory=dict)
     _blocks: list[Samples] = field(default_factory=list)
@@ -79,18 +86,25 @@ class Collector:
         if len(self.faults) < MAX_FAULTS_NAMED:
             self.faults.append(text)
 
-    def keep(self, series: Int32, time_ms: Int64, value: Float64, show: Callable[[int], str]) -> None:
-        """Take samples of kept series; those outside the window are refused, `show(i)` naming the series of one."""
-        too_old, too_new = time_ms < self.window.oldest_ms, time_ms > self.window.newest_ms
-        outside = too_old | too_new
-        if outside.any():
+    def keep(self, series: Int32, replica: Int32, time_ms: Int64, value: Float64, show: Callable[[int], str]) -> None:
+        """Take samples of kept series, of replicas that are listened to; those outside the window are refused.
+
+        `show(i)` names the series of one.
+        """
+        mine = self.replicas.accepts(replica, self.now_ms)
+        too_old = mine & (time_ms < self.window.oldest_ms)
+        too_new = mine & (time_ms > self.window.newest_ms)
+        fine = mine & ~too_old & ~too_new
+        if not fine.all():
             for index in np.flatnonzero(too_old).tolist():
                 text = f"sample at {time_ms[index]} ms is too old: the limit is {self.window.oldest_ms}"
                 self.refuse("too_old", f"series {show(index)}: {text}")
             for index in np.flatnonzero(too_new).tolist():
                 text = f"sample at {time_ms[index]} ms is in the future: the limit is {self.window.newest_ms}"
                 self.refuse("future", f"series {show(index)}: {text}")
-            series, time_ms, value = series[~outside], time_ms[~outside], value[~outside]
+            self.duplicates += len(mine) - int(np.count_nonzero(mine))
+            self.samples += len(mine) - int(np.count_nonzero(mine))
+            series, time_ms, value = series[fine], time_ms[fine], value[fine]
         self.samples += len(series)
         self._blocks.append(Samples(series, time_ms, value))
 
@@ -112,4 +126,5 @@ class Collector:
             written=Written(self.samples, self.histograms, self.exemplars),
             faults=tuple(self.faults),
             invalid=self.invalid,
+            duplicates=self.duplicates,
         )

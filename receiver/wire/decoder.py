@@ -19,14 +19,14 @@ class Decoder:
         self.known = KnownSeries(table)
         self.max_sample_age_seconds = max_sample_age_seconds
         for version in (v1, v2):  # compiled now, rather than while a sender waits
-            version.decode(b"", self.known, Collector(1, TimeWindow(0, 0)))
+            version.decode(b"", self.known, Collector(1, TimeWindow(0, 0), self.known.replicas, 0))
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """Kept samples and an account of the rest; `headers` has lower-case names. Raises `RequestError`."""
         version = version_of(headers)
         check_encoding(headers)
         decoded = decompress(body)
-        out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
+        out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds), self.known.replicas, now_ms)
         (v1 if version == 1 else v2).decode(decoded, self.known, out)
         return out.batch()
 
@@ -39,6 +39,6 @@ class Decoder:
         version = version_of(headers)
         check_encoding(headers)
         decoded = decompress(body)
-        out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds))
-        (v1 if version == 1 else v2).decode_whole(decoded, self.known.table, out)
+        out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds), self.known.replicas, now_ms)
+        (v1 if version == 1 else v2).decode_whole(decoded, self.known, out)
         return out.batch()

@@ -12,7 +12,6 @@ import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
-from receiver.series import SeriesTable
 from receiver.settings import MAX_SERIES_PER_REQUEST
 from receiver.wire import whole
 from receiver.wire.batch import Collector
@@ -30,7 +29,7 @@ def room(series: int) -> Found:
         raise DecodeError(f"the request has {series} series; the limit is {MAX_SERIES_PER_REQUEST}")
     return Found(
         counts=np.zeros(3, np.int64),
-        series=np.empty(series, np.int32),
+        spelling=np.empty(series, np.int32),
         time_ms=np.empty(series, np.int64),
         value=np.empty(series, np.uint64),
         place=np.empty((series, 2), np.int64),
@@ -47,26 +46,28 @@ def collect(found: Found, body: bytes, parse: Parse, known: KnownSeries, out: Co
         return whole.shown(parse(body[begin:end])[1])
 
     if kept:
-        out.keep(found.series[:kept], found.time_ms[:kept], found.value[:kept].view(np.float64), show)
+        spelling = found.spelling[:kept]
+        value = found.value[:kept].view(np.float64)
+        out.keep(known.series[spelling], known.replica[spelling], found.time_ms[:kept], value, show)
     out.samples += unwanted
     for number, begin, end, learn in found.aside[:aside].tolist():
-        taken = _take(number, body[begin:end], parse, known.table, out)
+        taken = _take(number, body[begin:end], parse, known, out)
         if learn and taken is not None:
             known.learn(*taken)
 
 
-def take_all(series: Sequence[bytes], parse: Parse, table: SeriesTable, out: Collector) -> None:
+def take_all(series: Sequence[bytes], parse: Parse, known: KnownSeries, out: Collector) -> None:
     """Parse every series in full."""
     for number, one in enumerate(series):
-        _take(number, one, parse, table, out)
+        _take(number, one, parse, known, out)
 
 
-def _take(number: int, one: bytes, parse: Parse, table: SeriesTable, out: Collector) -> tuple[Labels, int] | None:
-    """Labels and id of one series; None where it is refused."""
+def _take(number: int, one: bytes, parse: Parse, known: KnownSeries, out: Collector) -> tuple[Labels, int, int] | None:
+    """Labels, id and replica of one series; None where it is refused."""
     try:
         series, labels = parse(one)
     except (ProtobufDecodeError, ValueError) as error:
         out.refuse("malformed", f"series number {number}: {error}")
         return None
-    series_id = whole.take(series, labels, table, out)
-    return None if series_id is None else (labels, series_id)
+    taken = whole.take(series, labels, known, out)
+    return None if taken is None else (labels, *taken)

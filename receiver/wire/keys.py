@@ -7,7 +7,7 @@ Equal bytes have equal numbers: `scan.find` finds a key by a hash with a secret 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -57,14 +57,10 @@ class Keys:
         self.table = self._view()
         link(self.table, self._count - 1, self._count)
 
-    def without(self, numbers: Iterable[int]) -> Keys:
-        """The same without the keys of these numbers."""
-        rest = Keys()
-        gone = set(numbers)
+    def items(self) -> Iterator[tuple[bytes, int]]:
+        """All keys with their numbers."""
         for _, begin, end, number in self._entries[: self._count].tolist():
-            if number not in gone:
-                rest.add(self._keys[begin:end].tobytes(), number)
-        return rest
+            yield self._keys[begin:end].tobytes(), number
 
     def _view(self) -> Table:
         return Table(self._seed, self._slots, self._entries, words_of(self._keys))

@@ -6,10 +6,12 @@ In: the labels of a series that was parsed in full, with its id. Out: the tables
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from receiver.columns import Int32
+from receiver.replicas import NO_REPLICA, Replicas
 from receiver.series import UNWANTED, SeriesTable
 from receiver.settings import MAX_LABEL_BYTES, MAX_LABELS
 from receiver.wire.keys import Keys
@@ -21,32 +23,61 @@ from receiver.wire.wanted import wanted_of
 # parsing. ~250 bytes each; 5,000 nodes with 20 such devices have 500,000 of them.
 MAX_REFUSED = 500_000
 # Spellings of one series' labels remembered, on average. Senders have one each; one that changes its own is forgotten.
-MAX_ALIASES = 4
+MAX_SPELLINGS = 4
 # The labels of one series as version 1 encodes them: each adds three tags and three lengths of up to two bytes.
 LABEL_ROOM_BYTES = MAX_LABEL_BYTES + 9 * MAX_LABELS + 4 * WORD_BYTES
 
 
 class KnownSeries:
-    """The series of a table by the bytes of their labels, as version 1 encodes them, and what else scans need."""
+    """The series of a table by the bytes of their labels, as version 1 encodes them, and what else scans need.
+
+    What a scan finds is the number of a *spelling*: a series as one sender writes it, its replica's name included.
+    """
 
     def __init__(self, table: SeriesTable) -> None:
         self.table = table
+        self.replicas = Replicas()
         self.wanted = wanted_of(table.catalogue)
-        self.keys = Keys()
         self.label_room: UInt8 = np.zeros(LABEL_ROOM_BYTES, np.uint8)
+        self.keys = Keys()
+        self.series: Int32 = np.zeros(64, np.int32)  # [spellings] ids
+        self.replica: Int32 = np.zeros(64, np.int32)  # [spellings] numbers of `replicas`
+        self._spellings = 0
         self._refused = 0
 
-    def learn(self, labels: Iterable[tuple[str, str]], series: int) -> None:
-        """Remember the id, or `UNWANTED`, of a series that a scan did not know."""
-        if self._refused >= MAX_REFUSED or len(self.keys) - self._refused > MAX_ALIASES * (len(self.table) + 1):
-            self.keys = Keys()
-            self._refused = 0
-        message = TimeSeries(labels=[Label(name=name, value=value) for name, value in labels])
-        key = message.SerializeToString()
+    def learn(self, labels: Sequence[tuple[str, str]], series: int, replica: int) -> None:
+        """Remember id, or `UNWANTED`, and replica of a series that a scan did not know."""
+        if self._refused >= MAX_REFUSED or self._spellings > MAX_SPELLINGS * (len(self.table) + 1):
+            self._clear()
+        key = TimeSeries(labels=[Label(name=name, value=value) for name, value in labels]).SerializeToString()
         if self.keys.find(key) == UNKNOWN:  # a sender may encode the same in another way, that is never found
-            self.keys.add(key, series)
-            self._refused += series == UNWANTED
+            self._add(key, series, replica)
 
     def forget(self, gone: Iterable[int]) -> None:
         """Drop the labels of these series."""
-        self.keys = self.keys.without(gone)
+        keys, series_of, replica_of = self.keys, self.series.copy(), self.replica.copy()
+        self._clear()
+        dropped = set(gone)
+        for key, spelling in keys.items():
+            if spelling == UNWANTED:
+                self._add(key, UNWANTED, NO_REPLICA)
+            elif series_of[spelling] not in dropped:
+                self._add(key, int(series_of[spelling]), int(replica_of[spelling]))
+
+    def _add(self, key: bytes, series: int, replica: int) -> None:
+        if series == UNWANTED:
+            self.keys.add(key, UNWANTED)
+            self._refused += 1
+            return
+        spelling = self._spellings
+        if spelling == len(self.series):
+            self.series = np.concatenate((self.series, np.zeros_like(self.series)))
+            self.replica = np.concatenate((self.replica, np.zeros_like(self.replica)))
+        self.series[spelling], self.replica[spelling] = series, replica
+        self.keys.add(key, spelling)
+        self._spellings += 1
+
+    def _clear(self) -> None:
+        self.keys = Keys()
+        self._spellings = 0
+        self._refused = 0

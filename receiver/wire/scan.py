@@ -73,7 +73,7 @@ class Found(NamedTuple):
     """What a scan of N series fills."""
 
     counts: Int64  # [3] samples kept, series set aside, samples that nobody wants
-    series: Int32  # [N] ids, of kept samples
+    spelling: Int32  # [N] numbers of known series, of kept samples
     time_ms: Int64  # [N]
     value: UInt64  # [N] bits
     place: Int64  # [N, 2] begin and end of their series in the body
@@ -179,7 +179,7 @@ def count_v2(body: UInt8) -> tuple[int, int]:
 def scan_v1(body: UInt8, words: UInt64, wanted: Wanted, known: Table, found: Found) -> None:
     """Go through a body that `count_v1` has counted."""
     at = 0
-    for number in range(len(found.series)):
+    for number in range(len(found.spelling)):
         length, begin = _varint(body, at + 1, len(body))
         end = at = begin + length
         metric, labels_end = _labels_v1(body, words, begin, end, wanted)
@@ -194,7 +194,7 @@ def scan_v1(body: UInt8, words: UInt64, wanted: Wanted, known: Table, found: Fou
 def scan_v2(body: UInt8, words: UInt64, wanted: Wanted, known: Table, found: Found, symbols: Symbols) -> None:
     """Go through a body that `count_v2` has counted."""
     _open_v2(body, words, wanted, symbols)
-    for number in range(len(found.series)):
+    for number in range(len(found.spelling)):
         begin, end = symbols.series[number, 0], symbols.series[number, 1]
         metric, refs_begin, refs_end = _references(body, words, begin, end, symbols)
         sample_end, time_ms, value = _sample(body, words, refs_end, end)
@@ -370,7 +370,7 @@ def _sample(body: UInt8, words: UInt64, at: int, end: int) -> tuple[int, int, np
 
 @compiled
 def _series(words: UInt64, begin: int, end: int, metric: int, wanted: Wanted, known: Table) -> int:
-    """Id of a series by its labels, `UNWANTED` or `UNKNOWN`."""
+    """Number of a series by its labels, `UNWANTED` or `UNKNOWN`."""
     if metric < 0:
         return UNWANTED
     series = find(known, words, begin, end)
@@ -402,7 +402,7 @@ def _note(found: Found, number: int, series: int, time_ms: int, value: np.uint64
     if series == UNWANTED:
         found.counts[2] += 1
     elif series >= 0:
-        found.series[kept], found.time_ms[kept], found.value[kept] = series, time_ms, value
+        found.spelling[kept], found.time_ms[kept], found.value[kept] = series, time_ms, value
         found.place[kept, 0], found.place[kept, 1] = begin, end
         found.counts[0] = kept + 1
     else:

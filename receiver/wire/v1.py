@@ -10,7 +10,6 @@ import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
-from receiver.series import SeriesTable
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import WriteRequestV1
 from receiver.wire.findings import Labels, collect, room, take_all
@@ -31,9 +30,9 @@ def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
     collect(found, body, _parse, known, out)
 
 
-def decode_whole(body: bytes, table: SeriesTable, out: Collector) -> None:
+def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
     """The reference: the same as `decode`, by parsing every series in full."""
-    take_all(_open(body), _parse, table, out)
+    take_all(_open(body), _parse, known, out)
 
 
 def _open(body: bytes) -> list[bytes]:

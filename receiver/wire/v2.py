@@ -16,7 +16,6 @@ import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
-from receiver.series import SeriesTable
 from receiver.settings import MAX_SYMBOLS_PER_REQUEST
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import RequestV2
@@ -54,13 +53,13 @@ def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
     collect(found, body, partial(_parse, texts), known, out)
 
 
-def decode_whole(body: bytes, table: SeriesTable, out: Collector) -> None:
+def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
     """The reference: the same as `decode`, by parsing every series in full."""
     request = _open(body)
     symbols = list(request.symbols)
     if symbols and symbols[0]:
         raise DecodeError('the first symbol of the request is not ""')
-    take_all(list(request.timeseries), partial(_parse, lambda: symbols), table, out)
+    take_all(list(request.timeseries), partial(_parse, lambda: symbols), known, out)
 
 
 def _open(body: bytes) -> RequestV2:

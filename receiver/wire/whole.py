@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from receiver.series import UNWANTED, LimitReached, SeriesTable
+from receiver.errors import LimitReached
+from receiver.series import UNWANTED
 from receiver.settings import MAX_LABEL_BYTES, MAX_LABELS
 from receiver.wire import histogram
 from receiver.wire import remote_write_v1_pb2 as v1_pb2
 from receiver.wire import remote_write_v2_pb2 as v2_pb2
 from receiver.wire.batch import Collector
+from receiver.wire.known import KnownSeries
 
 # Enough of a series to find it by, in an error text.
 _SHOWN_CHARACTERS = 200
@@ -24,8 +26,10 @@ _SHOWN_CHARACTERS = 200
 Series = v1_pb2.TimeSeries | v2_pb2.TimeSeries
 
 
-def take(series: Series, labels: Sequence[tuple[str, str]], table: SeriesTable, out: Collector) -> int | None:
-    """Check one series and collect it; its id, `UNWANTED`, or None where it is refused."""
+def take(
+    series: Series, labels: Sequence[tuple[str, str]], known: KnownSeries, out: Collector
+) -> tuple[int, int] | None:
+    """Check one series and collect it; its id or `UNWANTED`, and its replica, or None where it is refused."""
     fault = label_fault(labels)
     if fault:
         out.refuse("labels", f"series {shown(labels)}: {fault}")
@@ -36,13 +40,14 @@ def take(series: Series, labels: Sequence[tuple[str, str]], table: SeriesTable, 
             out.refuse("histogram", f"series {shown(labels)}: histogram: {fault}")
             return None
     by_name = {name: value for name, value in labels if value}
-    if by_name["__name__"] in table.catalogue.terms_of_metric:
+    if by_name["__name__"] in known.table.catalogue.terms_of_metric:
         fault = kept_fault(labels)
         if fault:
             out.refuse("labels", f"series {shown(labels)}: {fault}")
             return None
     try:
-        series_id = table.resolve(by_name)
+        series_id = known.table.resolve(by_name)
+        replica = known.replicas.number_of(*known.table.catalogue.replica_of(by_name))
     except LimitReached as limit:
         out.refuse("limit", f"series {shown(labels)}: {limit}")
         return None
@@ -53,11 +58,12 @@ def take(series: Series, labels: Sequence[tuple[str, str]], table: SeriesTable, 
     elif series.samples:
         out.keep(
             np.full(len(series.samples), series_id, np.int32),
+            np.full(len(series.samples), replica, np.int32),
             np.array([sample.timestamp for sample in series.samples], np.int64),
             np.array([sample.value for sample in series.samples], np.float64),
             lambda _: shown(labels),
         )
-    return series_id
+    return series_id, replica
 
 
 def label_fault(labels: Iterable[tuple[str, str]]) -> str:

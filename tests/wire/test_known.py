@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver import catalogue
+from receiver.replicas import NO_REPLICA
 from receiver.series import UNWANTED, SeriesTable
 from receiver.wire import known as known_module
 from receiver.wire.known import KnownSeries
@@ -21,8 +22,8 @@ def spelled(number: int) -> list[tuple[str, str]]:
 
 def test_labels_are_learnt_once() -> None:
     one = known()
-    one.learn(spelled(1), 0)
-    one.learn(spelled(1), 0)
+    one.learn(spelled(1), 0, NO_REPLICA)
+    one.learn(spelled(1), 0, NO_REPLICA)
     assert len(one.keys) == 1
 
 
@@ -30,15 +31,15 @@ def test_refusals_are_forgotten_before_they_take_too_much_memory(monkeypatch: py
     monkeypatch.setattr(known_module, "MAX_REFUSED", 100)
     one = known()
     for number in range(1000):
-        one.learn(spelled(number), UNWANTED)
+        one.learn(spelled(number), UNWANTED, NO_REPLICA)
     assert 0 < len(one.keys) <= 100
 
 
 def test_spellings_of_a_series_are_forgotten_before_they_take_too_much_memory() -> None:
     one = known()
     for number in range(1000):
-        one.learn(spelled(number), 7)
-    assert 0 < len(one.keys) <= known_module.MAX_ALIASES + 1
+        one.learn(spelled(number), 7, NO_REPLICA)
+    assert 0 < len(one.keys) <= known_module.MAX_SPELLINGS + 1
 
 
 @pytest.mark.parametrize("version", [1, 2])

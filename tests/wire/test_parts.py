@@ -176,5 +176,5 @@ def test_a_long_label_set_is_shown_cut() -> None:
 
 
 def test_a_batch_without_faults_is_204() -> None:
-    batch = Batch(2, decoder().decode(body(2, []), HEADERS[2], NOW_MS).samples, Written(), (), {})
+    batch = Batch(2, decoder().decode(body(2, []), HEADERS[2], NOW_MS).samples, Written(), (), {}, 0)
     assert (batch.status, batch.message) == (204, "")

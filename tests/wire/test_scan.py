@@ -94,6 +94,6 @@ def test_symbols_may_come_after_the_series_and_at_the_very_end() -> None:
     series_first = RequestV2(timeseries=first.timeseries).SerializeToString()
     message = series_first + RequestV2(symbols=first.symbols).SerializeToString()
     for _ in range(2):
-        out = Collector(2, TimeWindow(0, 2 * NOW_MS))
+        out = Collector(2, TimeWindow(0, 2 * NOW_MS), one.known.replicas, NOW_MS)
         v2.decode(message, one.known, out)
         assert out.batch().samples.value.tolist() == [2.5]
