@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from receiver.aggregate import Aggregator, Block, Entries
+from receiver.aggregate import Aggregator, Block, Sums
 from receiver.features import Features
 from tests.pods import PODS
 
-TERMS = {
+LABELS = {
     "requests": {"__name__": "http_requests_total"},
     "memory": {"__name__": "memory_bytes"},
     "limit": {"__name__": "memory_limit_bytes"},
@@ -17,27 +17,22 @@ TERMS = {
     "up": {"__name__": "replicas", "state": "up"},
     "down": {"__name__": "replicas", "state": "down"},
 }
+TERM = {name: PODS.term_of(labels) for name, labels in LABELS.items()}
 NAN = float("nan")
 
 
 def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen: tuple[str, ...] = ()) -> Block:
     """One row of (term, value, rate), of which some more are expected and missing, some have been seen before."""
-    names = [name for name, _, _ in series] + list(missing)
-    term = np.array([PODS.term_of(TERMS[name]) for name in names], np.int32)
-    there = np.array([True] * len(series) + [False] * len(missing), np.bool_)
-    padding = [0.0] * len(missing)
-    entries = Entries(
-        row=np.zeros(len(names), np.intp),
-        term=term,
-        value=np.array([value for _, value, _ in series] + padding),
-        present=there,
-        missing=~there,
-        rate=np.array([rate for _, _, rate in series] + padding),
-    )
-    known = np.zeros((1, len(PODS.terms)), np.bool_)
-    for name in (*seen, *names):
-        known[0, PODS.term_of(TERMS[name]) or 0] = True
-    return Aggregator(PODS).features(np.array([0], np.int32), np.array([1], np.int64), entries, known)
+    sums = Sums.room(1, len(PODS.terms))
+    for name, value, rate in series:
+        sums.total[0, TERM[name]] += value
+        sums.rate[0, TERM[name]] += rate
+        sums.present[0, TERM[name]] += 1
+    for name in missing:
+        sums.missing[0, TERM[name]] = True
+    for name in (*seen, *missing, *(name for name, _, _ in series)):
+        sums.had[0, TERM[name]] = True
+    return Aggregator(PODS).features(np.array([0], np.int32), np.array([1], np.int64), sums)
 
 
 def raw(one: Block, feature: str) -> float:

@@ -16,6 +16,7 @@ from receiver.columns import STALE_NAN_BITS, Samples
 from receiver.features import Features
 from receiver.rows import Assembler, Departure, Timing
 from receiver.rows.assembler import ROW_SAMPLES
+from receiver.rows.passes import FEWEST_CELLS
 from receiver.series import SeriesTable
 
 CATALOGUE = catalogue.load()
@@ -39,7 +40,7 @@ class Bench:
     """An assembler fed by labels, with a journal number for each request."""
 
     def __init__(self) -> None:
-        self.table = SeriesTable(CATALOGUE, 1000, 100)
+        self.table = SeriesTable(CATALOGUE, 10_000, 100)
         self.assembler = Assembler(self.table, Aggregator(CATALOGUE), Timing(DEADLINE_MS, HORIZON_MS, 300_000))
         self.seq = 0
 
@@ -314,7 +315,7 @@ def test_a_record_is_consumed_when_every_row_with_a_sample_of_it_has_left(bench:
 
 def test_memory_is_given_back_after_the_horizon(bench: Bench) -> None:
     bench.warm(DISK_A, LOAD_1)
-    assert bench.assembler.held_samples == 2 + ROW_SAMPLES
+    assert bench.assembler.held_samples == FEWEST_CELLS + ROW_SAMPLES
     bench.depart(T0 + DEADLINE_MS + HORIZON_MS)
     assert bench.assembler.held_samples == 0
 
@@ -353,6 +354,28 @@ def test_idle_series_are_forgotten_and_the_others_go_on(bench: Bench) -> None:
     assert raw(departure, CPU) == [1.0]
     bench.depart(T0 + 80_000 + DEADLINE_MS + HORIZON_MS)
     assert bench.assembler.held_samples == 0
+
+
+def test_a_fleet_that_grows_keeps_every_sample(bench: Bench) -> None:
+    disks = [{"__name__": "node_disk_read_bytes_total", "device": f"sd{place}"} for place in range(40)]
+    for step in range(4):
+        at, nodes = T0 + step * 10_000, 4**step
+        for node in range(nodes):
+            samples = [(disk, at, 1000.0 * node + place) for place, disk in enumerate(disks[: 10 * (step + 1)])]
+            bench.send(samples, at, instance=f"{node}:9100")
+        departure = bench.depart(at + DEADLINE_MS)
+        expected = [sum(1000.0 * node + place for place in range(10 * (step + 1))) for node in range(nodes)]
+        assert dict(zip(departure.rows.node.tolist(), raw(departure, DISK), strict=True)) == dict(enumerate(expected))
+    bench.send([(DISK_A, T0, 1.0)], T0 + 30_000 + DEADLINE_MS, instance="0:9100")  # re-makes the first row
+    assert bench.depart(T0 + 30_000 + DEADLINE_MS).remade.raw[:, DISK].tolist() == [45.0 + 1.0]
+    bench.depart(T0 + 30_000 + DEADLINE_MS + HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
+def test_timestamps_of_one_series_in_no_order_make_a_row_each(bench: Bench) -> None:
+    steps = [7 * step % 100 for step in range(100)]
+    bench.send([(LOAD_1, T0 + step, float(step)) for step in steps], T0)
+    assert raw(bench.depart(T0 + DEADLINE_MS), LOAD) == [float(step) for step in range(100)]
 
 
 SCRAPES = [

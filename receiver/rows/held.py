@@ -1,72 +1,176 @@
-"""Rows that are held, and the targets that they belong to.
+"""What the assembler holds, as arrays: series, targets, rows, and the cells with the rows' samples.
 
-A target's series have *slots*: their places in its rows' arrays, so that a piece of a request is one assignment.
+Ids are indices. A target's series have *slots*; each of its held rows has `room` cells, one a slot, from `begin` on.
+Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, or have left,
+by age (`before`, `after`): rings through the rows `OPEN` and `LEFT`, which are nothing else.
+
+Costs 48 bytes a series, 56 and one a catalogue term a target, 80 a held row and 9 a cell, twice where arrays have
+just grown. `passes` is what works on them.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
-from receiver.columns import Bool, Float64, Int32
+from receiver.columns import Bool, Bytes, Float64
+
+Records = NDArray[np.void]
+
+SERIES = np.dtype(
+    [
+        ("slot", np.int32),  # NONE: has none
+        ("next", np.int32),  # series of its target, or NONE
+        ("live", np.bool_),  # from its first sample on, until a staleness marker
+        ("seen_ms", np.int64),  # of its newest sample or marker in a row that has left; 0: never
+        ("arrived_ms", np.int64),  # when a sample of any time last came in
+        ("last_ms", np.int64),  # of the newest value in a row that has left, for rates; 0: there is none
+        ("last_value", np.float64),
+    ],
+    align=True,
+)
+TARGET = np.dtype(
+    [
+        ("node", np.int32),
+        ("first", np.int32),  # series, or NONE
+        ("last", np.int32),
+        ("slots", np.int32),
+        ("room", np.int32),
+        ("recent", np.int32),  # row that was looked up last; OPEN: it has no rows
+        ("next", np.int32),  # row to leave next: the oldest that waits; OPEN: there is none
+        ("touched", np.bool_),  # is in the list of those to look at
+        ("next_touched", np.int32),
+        ("last_ms", np.int64),  # of the newest row that has left; -1: none has
+        ("interval_ms", np.int64),  # 0: not known
+    ],
+    align=True,
+)
+ROW = np.dtype(
+    [
+        ("target", np.int32),
+        ("older", np.int32),  # rows of its target, or OPEN
+        ("newer", np.int32),
+        ("before", np.int32),  # rows of its kind, by age
+        ("after", np.int32),
+        ("next_dirty", np.int32),
+        ("late", np.bool_),  # older than one that had left when it came: it fills
+        ("left", np.bool_),
+        ("dirty", np.bool_),  # has left, and has got samples since
+        ("time_ms", np.int64),
+        ("since_ms", np.int64),  # when it was opened; once it has left, when it did
+        ("first_seq", np.int64),  # oldest journal record of which no departure has had the samples
+        ("last_seq", np.int64),  # newest journal record with samples of it
+        ("begin", np.int64),  # its first cell; NONE: the row is free
+    ],
+    align=True,
+)
+# The ends of the lists, and the sums.
+HEAD = np.dtype(
+    [
+        ("first_touched", np.int32),  # target, or NONE
+        ("last_touched", np.int32),
+        ("first_dirty", np.int32),  # row, or NONE
+        ("last_dirty", np.int32),
+        ("first_free", np.int32),  # row, or NONE; linked by `after`
+        ("open_rows", np.int64),
+        ("held_rows", np.int64),
+        ("held_cells", np.int64),
+        ("used_cells", np.int64),  # those that rows have given up among them
+        ("needed_cells", np.int64),  # what a pass that stopped could not get
+    ],
+    align=True,
+)
+NONE = -1
+OPEN, LEFT = 0, 1  # the rings' own rows
+
+# What a cell holds.
+ARRIVED = 1
+EXPECTED = 2  # known once the row has left
 
 
-class Row:
-    """Samples of one target at one time."""
+class Held(NamedTuple):
+    """All of it, as the passes take it."""
 
-    __slots__ = (
-        "arrived",
-        "expected",
-        "first_ms",
-        "first_seq",
-        "last_seq",
-        "late",
-        "left",
-        "target",
-        "time_ms",
-        "value",
+    head: Records  # [1] HEAD
+    series: Records  # [S] SERIES
+    targets: Records  # [G] TARGET
+    had: Bool  # [G, T] terms that a target has ever had
+    rows: Records  # [R] ROW
+    value: Float64  # [C] of a cell that has arrived
+    state: Bytes  # [C] ARRIVED, EXPECTED, both or 0
+
+
+def nothing(terms: int) -> Held:
+    """Room for nothing yet, under a catalogue of `terms` terms."""
+    head = np.zeros(1, HEAD)
+    for name in ("first_touched", "last_touched", "first_dirty", "last_dirty", "first_free"):
+        head[name] = NONE
+    rows = np.zeros(2, ROW)
+    rows["before"] = rows["after"] = (OPEN, LEFT)
+    rows["begin"] = NONE
+    return Held(
+        head,
+        np.zeros(0, SERIES),
+        np.zeros(0, TARGET),
+        np.zeros((0, terms), np.bool_),
+        rows,
+        np.zeros(0),
+        np.zeros(0, np.uint8),
     )
 
-    def __init__(self, target: Target, time_ms: int, now_ms: int, seq: int) -> None:
-        slots = len(target.series)
-        self.target = target
-        self.time_ms = time_ms
-        self.first_ms = now_ms
-        self.first_seq = seq  # of the samples that no departure has had yet
-        self.last_seq = seq
-        self.late = time_ms <= target.last_ms
-        self.left = False
-        self.value: Float64 = np.zeros(slots)
-        self.arrived: Bool = np.zeros(slots, np.bool_)
-        self.expected: Bool = np.zeros(slots, np.bool_)  # known once the row has left
 
-    def take(self, slot: Int32, value: Float64) -> bool:
-        """Write the samples that are not there yet; whether there were any."""
-        new = ~self.arrived[slot]
-        if not new.any():
-            return False
-        # Backwards, so that of two samples for one slot the first stays.
-        slot, value = slot[new][::-1], value[new][::-1]
-        self.value[slot] = value
-        self.arrived[slot] = True
-        return True
+def with_series(held: Held, series: int) -> Held:
+    """Has entries for series below `series`."""
+    more = _growth(len(held.series), series)
+    if not more:
+        return held
+    new = np.zeros(more, SERIES)
+    new["slot"] = new["next"] = NONE
+    return held._replace(series=np.concatenate((held.series, new)))
 
 
-class Target:
-    """What is known of one scraped endpoint."""
+def with_targets(held: Held, targets: int) -> Held:
+    """Has entries for targets below `targets`; their nodes are still to be set."""
+    more = _growth(len(held.targets), targets)
+    if not more:
+        return held
+    new = np.zeros(more, TARGET)
+    new["first"] = new["last"] = new["next_touched"] = new["last_ms"] = NONE
+    had = np.zeros((more, held.had.shape[1]), np.bool_)
+    return held._replace(targets=np.concatenate((held.targets, new)), had=np.concatenate((held.had, had)))
 
-    __slots__ = ("interval_ms", "last_ms", "node", "rows", "seen", "series", "waiting")
 
-    def __init__(self, node: int, terms: int) -> None:
-        self.node = node
-        self.series: Int32 = np.empty(0, np.int32)  # by slot
-        self.seen: Bool = np.zeros(terms, np.bool_)  # terms that it has ever had
-        self.rows: dict[int, Row] = {}  # all that are held, by time
-        self.waiting: dict[int, Row] = {}  # those that will leave in order, by time
-        self.last_ms = -1  # of the newest row that has left
-        self.interval_ms = 0  # 0: not known
+def with_free_rows(held: Held) -> Held:
+    """Has a row that is free."""
+    if held.head["first_free"][0] != NONE:
+        return held
+    have, more = len(held.rows), _growth(len(held.rows), len(held.rows) + 1)
+    new = np.zeros(more, ROW)
+    new["after"] = np.arange(have + 1, have + more + 1)
+    new["after"][-1] = NONE
+    new["begin"] = NONE
+    held.head["first_free"] = have
+    return held._replace(rows=np.concatenate((held.rows, new)))
 
-    def drop(self, keep: Bool) -> None:
-        """Take slots away from the target and its rows, which have all its slots."""
-        for row in self.rows.values():
-            row.value, row.arrived, row.expected = row.value[keep], row.arrived[keep], row.expected[keep]
-        self.series = self.series[keep]
+
+def with_free_cells(held: Held) -> Held:
+    """Has the cells that a pass was short of. Those that are in use move together, as they do every so often."""
+    rows = np.flatnonzero(held.rows["begin"] != NONE)
+    room = held.targets["room"][held.rows["target"][rows]]
+    ends = np.cumsum(room)
+    used = int(room.sum())
+    old = np.repeat(held.rows["begin"][rows] - (ends - room), room) + np.arange(used)
+    # Twice what is needed, so that moving a cell costs little in the long run.
+    size = 2 * (used + max(int(held.head["needed_cells"][0]), 1024))
+    value, state = np.zeros(size), np.zeros(size, np.uint8)
+    value[:used], state[:used] = held.value[old], held.state[old]
+    held.rows["begin"][rows] = ends - room
+    held.head["used_cells"] = used
+    return held._replace(value=value, state=state)
+
+
+def _growth(have: int, needed: int) -> int:
+    """By how many entries an array grows: to twice its size at least, so that growing costs little in the long run."""
+    return max(needed, 2 * have, 1024) - have if needed > have else 0
