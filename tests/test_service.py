@@ -15,10 +15,11 @@ import pytest
 from receiver import catalogue
 from receiver.columns import NodeName
 from receiver.detector import Detector
-from receiver.errors import ModelError, StoreUnavailable, Unavailable
-from receiver.service import Service
+from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
+from receiver.service import MAX_GROUP, Service
 from receiver.settings import Settings, SettingsError
 from receiver.store import sqlite
+from receiver.wire import Batch
 from tests import counting_model
 from tests.servers.process import wait_until
 from tests.wire.requests import HEADERS, body, series
@@ -60,8 +61,40 @@ def test_a_written_sample_is_exposed_as_a_score(tmp_path: Path) -> None:
 def test_requests_that_wait_together_are_all_journalled(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         now_ms = service.now_ms()
-        write(service, *(request(now_ms, f"n{number}") for number in range(50)))
-        wait_until(lambda: len(service.exposition.snapshot.names) == 50, "fifty scores")
+        write(service, *(request(now_ms, f"n{number}") for number in range(3 * MAX_GROUP)))
+        wait_until(lambda: len(service.exposition.snapshot.names) == 3 * MAX_GROUP, "all scores")
+
+
+def test_of_requests_that_wait_together_each_has_its_own_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path) as service:
+        decode = service._pipeline.decode
+
+        def faulty(content: bytes, headers: dict[str, str], now_ms: int) -> Batch:
+            if not content:
+                raise ZeroDivisionError  # a fault of ours
+            return decode(content, headers, now_ms)
+
+        monkeypatch.setattr(service._pipeline, "decode", faulty)
+        good, bad, fault = write(service, request(service.now_ms()), b"no snappy", b"")
+        assert isinstance(good, Batch)
+        assert isinstance(bad, DecodeError)
+        assert isinstance(fault, ZeroDivisionError)
+        assert not service.failed
+
+
+def test_requests_wait_up_to_a_limit_and_the_others_are_to_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path) as service:
+        one = request(service.now_ms())
+        monkeypatch.setattr("receiver.service.MAX_WAITING_BYTES", 2 * len(one))
+        first, second, third = write(service, one, one, one)
+        assert isinstance(first, Batch)
+        assert isinstance(second, Batch)
+        assert isinstance(third, Unavailable)
+        assert isinstance(write(service, one)[0], Batch)
 
 
 def test_a_service_that_stopped_in_order_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -77,33 +77,34 @@ class Room:
             "body": limits.body_seconds,
             "unread": limits.answer_seconds,
         }
-        # Each in the order in which they came into that state: dicts serve as ordered sets.
-        self.waiting: dict[State, dict[Connection, None]] = {
-            "header": {},
-            "body": {},
-            "served": {},
-            "unread": {},
-            "idle": {},
+        # Dicts serve as sets that know who came first.
+        self.arriving: dict[Connection, None] = {}
+        self.served: dict[Connection, None] = {}
+        self.unread: dict[Connection, None] = {}
+        self.idle: dict[Connection, None] = {}
+        self.place: dict[State, dict[Connection, None]] = {
+            "header": self.arriving,
+            "body": self.arriving,
+            "served": self.served,
+            "unread": self.unread,
+            "idle": self.idle,
         }
         self.arriving_bytes = 0
 
     def bound_connections(self) -> None:
         """Close the longest idle connection if there is one too many, or the one that has been slowest to send."""
-        if sum(map(len, self.waiting.values())) > self.limits.connections:
-            self._first("idle", "header", "body", "unread").make_room()
+        if len(self.arriving) + len(self.served) + len(self.unread) + len(self.idle) > self.limits.connections:
+            next(iter(self.idle or self.arriving)).make_room()
 
     def bound_bytes(self) -> None:
         """Refuse the oldest requests until the others fit."""
         while self.arriving_bytes > self.limits.arriving_bytes:
-            self._first("body", "header").make_room()
+            next(iter(self.arriving)).make_room()
 
     def bound_unread(self) -> None:
         """Cut off who has not read for longest."""
-        if len(self.waiting["unread"]) > self.limits.unread:
-            self._first("unread").make_room()
-
-    def _first(self, *states: State) -> Connection:
-        return next(connection for state in states for connection in self.waiting[state])
+        if len(self.unread) > self.limits.unread:
+            next(iter(self.unread)).make_room()
 
 
 class Connection(HttpToolsProtocol):
@@ -223,9 +224,12 @@ class Connection(HttpToolsProtocol):
         before = self._state
         if state == before or self.transport.is_closing():
             return
-        if before is not None:
-            del self._room.waiting[before][self]
-        self._room.waiting[state][self] = None
+        place = self._room.place
+        if before is None:
+            place[state][self] = None
+        elif place[state] is not place[before]:
+            del place[before][self]
+            place[state][self] = None
         self._state = state
         self._set_timer(self._room.seconds.get(state))
         if state != "idle":
@@ -281,7 +285,7 @@ class Connection(HttpToolsProtocol):
 
     def _leave(self) -> None:
         if self._state is not None:
-            del self._room.waiting[self._state][self]
+            del self._room.place[self._state][self]
             self._state = None
             self._forget_arrived()
 

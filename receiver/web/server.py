@@ -88,13 +88,14 @@ def config(service: Service, limits: Limits) -> uvicorn.Config:
 
 
 def room_for_connections() -> int:
-    """As many as the kernel lets this process have, and no more than that; asks it for enough first."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """How many the kernel lets this process have, as far as they are wanted; asks it for enough first."""
     wanted = FILES + MAX_CONNECTIONS
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (wanted if limit == resource.RLIM_INFINITY else limit for limit in limits)
     if soft < wanted:
         soft = min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(MAX_CONNECTIONS, soft - FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, limits[1]))
+    return min(MAX_CONNECTIONS, max(soft - FILES, soft // 2))
 
 
 def listen(address: str) -> socket.socket:

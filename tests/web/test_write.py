@@ -114,9 +114,17 @@ def test_a_version_2_refusal_of_the_encoding_has_counts_too(client: httpx.Client
     assert (answer.status_code, answer.headers[WRITTEN.format("Samples")]) == (415, "0")
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_other_methods_are_refused(client: httpx.Client, method: str) -> None:
-    assert client.request(method, "/api/v1/write").status_code == 405
+    answer = client.request(method, "/api/v1/write")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.text == ("" if method == "HEAD" else "remote write is sent with POST\n")
+
+
+def test_the_text_of_a_refusal_is_taken_for_nothing_else(client: httpx.Client) -> None:
+    headers = post(client, b"<script>", V1_HEADERS).headers
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
