@@ -28,7 +28,6 @@ from receiver.columns import Int64, Rows, Scores
 from receiver.detector import Detector, NodeStates, Snapshot, Watch
 from receiver.errors import ModelError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
-from receiver.exposition import Snapshot as Exposed
 from receiver.features import Features
 from receiver.rows import Assembler, Departure, Timing
 from receiver.series import SeriesTable
@@ -244,8 +243,8 @@ class Pipeline:
         consumed_seq = self.assembler.consumed_seq(self._newest_seq)
         self._unstored.append(Finished(rows, fills, scores, version, consumed_seq))
 
-    def _join(self, *parts: Rows) -> Rows:
-        return Rows.joined(parts, len(self.catalogue.features))
+    def _join(self, rows: Rows, remade: Rows) -> Rows:
+        return Rows.joined((rows, remade), len(self.catalogue.features)) if len(remade) else rows
 
     def _store_pending(self) -> None:
         while self._unstored:
@@ -291,22 +290,8 @@ class Pipeline:
             yield Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
 
     def _expose(self, scores: Scores) -> None:
-        before = self.exposition.snapshot
-        names = before.names if len(before.names) == len(self.table.nodes) else tuple(self.table.nodes)
-        more = len(names) - len(before.time_ms)
-        time_ms = np.append(before.time_ms, np.zeros(more, np.int64))
-        score = np.append(before.score, np.full(more, np.nan, np.float32))
-        contribution = np.append(before.contribution, np.full((more, len(before.feature_names)), np.nan, np.float32), 0)
-        order = np.argsort(scores.time_ms, kind="stable")
-        order = order[scores.time_ms[order] >= time_ms[scores.node[order]]]
-        node = scores.node[order]
-        time_ms[node] = scores.time_ms[order]
-        score[node] = scores.score[order]
-        contribution[node] = scores.contribution[order]
         info = self.states.detector.info
-        self.exposition.show(
-            Exposed(names, time_ms, score, contribution, before.feature_names, info.version, info.detector)
-        )
+        self.exposition.update(self.table.nodes, scores, info.version, info.detector)
 
     def _count(self, departure: Departure, scored: int) -> None:
         incomplete = int(np.count_nonzero(departure.incomplete))

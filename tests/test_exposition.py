@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from receiver.columns import NodeName
+from receiver.columns import NodeName, Scores
 from receiver.exposition import Exposition, RowKind, Snapshot
 from receiver.wire import Fault
 
@@ -107,6 +107,38 @@ def test_the_next_snapshot_replaces_the_one_before() -> None:
     shown = exposition()
     shown.show(replace(SNAPSHOT, score=np.array([9, 9, 9], np.float32)))
     assert lines(shown, "anomaly_score")[0].endswith(" 9.0")
+
+
+def scores(*rows: tuple[int, int, float]) -> Scores:
+    """Scores of (node, time_ms, score), each with itself as what the first feature adds."""
+    node, time_ms, score = zip(*rows, strict=True)
+    contribution = np.zeros((len(rows), 3), np.float32)
+    contribution[:, 0] = score
+    return Scores(np.array(node, np.int32), np.array(time_ms), np.array(score, np.float32), contribution, contribution)
+
+
+def test_the_newest_score_of_a_node_is_shown_in_whatever_order_they_come() -> None:
+    shown = exposition()
+    shown.update(SNAPSHOT.names, scores((1, 999_999_000, 7), (1, 999_998_500, 8), (2, 999_998_000, 9)), "next", "pca")
+    assert [line.split()[-1] for line in lines(shown, "anomaly_score")] == ["0.3", "7.0", "1.5"]
+    assert 'feature="cpu_sec_idle",node="worker-2"} 7.0' in lines(shown, "anomaly_feature_contribution")[0]
+    assert 'version="next"' in lines(shown, "anomaly_model_info")[0]
+
+
+def test_new_nodes_are_shown_beside_the_others() -> None:
+    shown = exposition()
+    names = [*SNAPSHOT.names, *(NodeName("new", str(place)) for place in range(9))]
+    shown.update(names, scores((7, 999_999_000, 4)), "2026-11-01", "pca")
+    assert shown.snapshot.names == tuple(names)
+    assert np.isfinite(shown.snapshot.score).tolist() == [True] * 3 + [False] * 4 + [True] + [False] * 4
+
+
+def test_a_snapshot_stays_as_it_was_taken() -> None:
+    shown = exposition()
+    before = shown.snapshot
+    shown.update(SNAPSHOT.names, scores((0, 999_999_000, 4)), "2026-11-01", "pca")
+    assert before.score.tolist() == SNAPSHOT.score.tolist()
+    assert before.time_ms.tolist() == SNAPSHOT.time_ms.tolist()
 
 
 def test_every_labelled_metric_of_the_service_starts_at_zero() -> None:
