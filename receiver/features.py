@@ -17,12 +17,15 @@ class Features:
     """The catalogue's rule for each column."""
 
     def __init__(self, catalogue: Catalogue) -> None:
+        self._none = Rows.empty(len(catalogue.features))
         self._counter = np.array([feature.counter for feature in catalogue.features], np.bool_)
         self._divided = np.array([feature.per is not None for feature in catalogue.features], np.bool_)
         self._per = np.array([feature.per or 0 for feature in catalogue.features], np.intp)
 
     def rows(self, block: Block) -> Rows:
         """Raw columns as they are, and the model input x."""
+        if not len(block):
+            return self._none
         value = np.where(self._counter, block.rate, block.raw)
         divisor = np.where(self._divided, block.series[:, self._per], 1.0)
         x = np.divide(value, divisor, out=np.full(value.shape, np.nan), where=divisor > 0)

@@ -46,31 +46,23 @@ class NodeStates:
         if not len(rows):
             return Scores.empty(rows.x.shape[1])
         self._grow(int(rows.node.max()) + 1)
-        score = np.full(len(rows), np.nan, np.float32)
-        contribution = np.full(rows.x.shape, np.nan, np.float32)
-        for wave in _waves(rows):
-            newer = wave[rows.time_ms[wave] > self._last_ms[rows.node[wave]]]
-            if not len(newer):
-                continue
-            node, now_ms, last_ms = rows.node[newer], rows.time_ms[newer], self._last_ms[rows.node[newer]]
-            first = last_ms == _NEVER
-            elapsed_seconds = ((now_ms - np.where(first, now_ms, last_ms)) / 1000).astype(np.float32)
-            try:
-                result = self.detector.step(rows.x[newer], elapsed_seconds, self._state[node])
-            except Exception:  # onnxruntime's have no common base
-                log.exception("the model fails on a batch of %d rows, which stay without a score", len(newer))
-                self._state[node] = self.detector.initial_state
-                self._last_ms[node] = now_ms
-                continue
-            # The contract promises finite numbers, but a model can break it in a way that no trial shows. Then its
-            # node starts anew instead of staying broken for ever.
-            sound = np.isfinite(result.score) & np.isfinite(result.next_state).all(axis=1)
-            self._state[node] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
-            self._last_ms[node] = now_ms
-            score[newer] = np.where(sound, result.score, np.nan)
-            contribution[newer] = result.contribution
-        scored = np.flatnonzero(~np.isnan(score))
-        return Scores(rows.node[scored], rows.time_ms[scored], score[scored], rows.x[scored], contribution[scored])
+        newer = np.flatnonzero(rows.time_ms > self._last_ms[rows.node])
+        scored: list[_Scored] = []
+        for wave in _waves(rows.node[newer], rows.time_ms[newer]):
+            row = newer[wave]
+            scored.append(self._step(row, rows.node[row], rows.time_ms[row], rows.x[row]))
+        if len(scored) == 1 and len(scored[0].row) == len(rows):
+            return Scores(rows.node, rows.time_ms, scored[0].score, rows.x, scored[0].contribution)
+        row = np.concatenate([np.empty(0, np.int64), *(part.row for part in scored)])
+        order = np.argsort(row)
+        row = row[order]
+        return Scores(
+            node=rows.node[row],
+            time_ms=rows.time_ms[row],
+            score=np.concatenate([np.empty(0, np.float32), *(part.score for part in scored)])[order],
+            x=rows.x[row],
+            contribution=np.concatenate([rows.x[:0], *(part.contribution for part in scored)])[order],
+        )
 
     def snapshot(self, node: Int32 | None = None) -> Snapshot:
         """The states of those of these nodes that have been scored; of all where None."""
@@ -93,6 +85,27 @@ class NodeStates:
             self._last_ms[snapshot.node] = snapshot.time_ms
             self._state[snapshot.node] = snapshot.state
 
+    def _step(self, row: Int64, node: Int32, time_ms: Int64, x: Float32) -> _Scored:
+        """Score one row of each of these nodes, all newer than their last; those that got a score."""
+        last_ms = self._last_ms[node]
+        elapsed_ms = time_ms - np.where(last_ms == _NEVER, time_ms, last_ms)
+        self._last_ms[node] = time_ms
+        try:
+            result = self.detector.step(x, (elapsed_ms / 1000).astype(np.float32), self._state[node])
+        except Exception:  # onnxruntime's have no common base
+            log.exception("the model fails on a batch of %d rows, which stay without a score", len(row))
+            self._state[node] = self.detector.initial_state
+            return _Scored(row[:0], np.empty(0, np.float32), x[:0])
+        finite = np.isfinite(result.next_state)
+        if finite.all() and np.isfinite(result.score).all():
+            self._state[node] = result.next_state
+            return _Scored(row, result.score, result.contribution)
+        # The contract promises finite numbers, but a model can break it in a way that no trial shows. Then its
+        # node starts anew instead of staying broken for ever.
+        sound = np.isfinite(result.score) & finite.all(axis=1)
+        self._state[node] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
+        return _Scored(row[sound], result.score[sound], result.contribution[sound])
+
     def _grow(self, nodes: int) -> None:
         have = len(self._last_ms)
         if nodes > have:
@@ -101,13 +114,30 @@ class NodeStates:
             self._state = np.concatenate([self._state, np.tile(self.detector.initial_state, (more, 1))])
 
 
-def _waves(rows: Rows) -> Iterator[Int64]:
-    """Indices of the rows, cut so that no wave has a node twice and later rows of a node come in later waves."""
-    if len(np.unique(rows.node)) == len(rows):
-        yield np.arange(len(rows))
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What one step has given for W rows."""
+
+    row: Int64  # [W] their indices
+    score: Float32  # [W]
+    contribution: Float32  # [W, F]
+
+
+def _waves(node: Int32, time_ms: Int64) -> Iterator[Int64]:
+    """Indices of rows, cut so that no wave has a node twice and later rows of a node come in later waves.
+
+    Of two rows of one node and time only the first is in any.
+    """
+    if not len(node):
         return
-    order = np.lexsort((rows.time_ms, rows.node))
-    node = rows.node[order]
+    ascending = np.sort(node)
+    if (ascending[1:] != ascending[:-1]).all():
+        yield np.arange(len(node))
+        return
+    order = np.lexsort((time_ms, node))
+    again = (np.diff(node[order]) == 0) & (np.diff(time_ms[order]) == 0)
+    order = order[np.concatenate([[True], ~again])]
+    node = node[order]
     place = np.arange(len(node))
     starts = np.concatenate([[True], node[1:] != node[:-1]])
     rank = place - np.maximum.accumulate(np.where(starts, place, 0))

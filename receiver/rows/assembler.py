@@ -75,6 +75,7 @@ class Assembler:
             incomplete=np.zeros(BLOCK_ROWS, np.bool_),
             sums=Sums.room(BLOCK_ROWS, aggregator.terms),
         )
+        self._nothing = _Left(aggregator.joined([]), *(np.empty(0, kind) for kind in ("i8", "?", "?")))
         self._compile()
 
     @property
@@ -138,16 +139,18 @@ class Assembler:
         first = self._blocks(
             lambda: leave(self._held, term_of, now_ms, timing.deadline_ms, timing.max_rate_gap_ms, leaving)
         )
-        again = self._blocks(lambda: leave_again(self._held, term_of, leaving))
+        again = self._nothing
+        if self._held.head["first_dirty"][0] != NONE:
+            again = self._blocks(lambda: leave_again(self._held, term_of, leaving))
         give_up(self._held, now_ms, timing.late_horizon_ms)
         fill = again.late
         return Departure(
             rows=first.block,
             incomplete=first.incomplete,
             row_seq=first.seq,
-            remade=again.block.where(~fill),
+            remade=again.block.where(~fill) if len(fill) else again.block,
             remade_seq=again.seq[~fill],
-            fills=again.block.where(fill),
+            fills=again.block.where(fill) if len(fill) else again.block,
             fill_seq=again.seq[fill],
         )
 
