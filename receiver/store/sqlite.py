@@ -82,6 +82,13 @@ def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
+def set_sync(connection: sqlite3.Connection, sync: Sync) -> None:
+    """Whether the transactions from now on wait until they are on the disk; outside of one."""
+    with reading():
+        # As a script: SQLite obeys this statement when it parses it, and `execute` would take it parsed from its cache.
+        connection.executescript(f"PRAGMA synchronous = {sync}")
+
+
 def pragma(connection: sqlite3.Connection, name: str) -> int:
     """The value of a numeric pragma."""
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()

@@ -133,12 +133,47 @@ def test_a_reader_with_another_catalogue_finds_no_rows(embedded: EmbeddedStore, 
     reader.close()
 
 
-def test_every_commit_is_synced_unless_told_otherwise(tmp_path: Path) -> None:
+def sync_level(store: EmbeddedStore, when: str) -> int:
+    """2: a commit waits for the disk. SQLite answers when it parses, so each question needs words of its own."""
+    assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    return int(store._connection.execute(f"PRAGMA synchronous -- {when}").fetchone()[0])
+
+
+def test_what_is_acknowledged_is_synced_unless_told_otherwise_and_a_flush_waits_for_the_next(tmp_path: Path) -> None:
     for sync, level in (("full", 2), ("normal", 1)):
         store = EmbeddedStore.open(tmp_path / f"{sync}.db", CATALOGUE, sync)  # type: ignore[arg-type]
-        assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
-        assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        store.append([record(T0)], [], names(2))
+        assert sync_level(store, "after append") == level
+        store.write(finished([(1, T0, (1, 2, 3))], consumed_seq=1))
+        assert sync_level(store, "after write") == 1
+        store.append([record(T0)], [], {})
+        assert sync_level(store, "after append again") == level
         store.close()
+
+
+def test_a_power_cut_takes_the_end_of_the_log_and_leaves_no_sample_between_journal_and_rows(path: Path) -> None:
+    store = EmbeddedStore.open(path, CATALOGUE)
+    store.append([record(T0)], [], names(2))
+    for seq in range(1, 20):
+        store.write(finished([(1, T0 + seq, (seq, 2, 3))], consumed_seq=seq))
+        store.trim(seq - 3, T0 + 1)
+        store.append([record(T0)], [], {})
+    file, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
+    store.close()
+    seen = set()
+    for length in range(0, len(log), 4096):
+        cut = path.with_name(f"cut-{length}.db")
+        cut.write_bytes(file)
+        cut.with_name(cut.name + "-wal").write_bytes(log[:length])
+        store = EmbeddedStore.open(cut, CATALOGUE)
+        consumed, journal = store.consumed_seq, [seq for seq, _ in store.replay()]
+        assert len(stored_rows(store)) == consumed
+        last = journal[-1] if journal else 0
+        assert last in (consumed, consumed + 1)
+        assert journal in [list(range(max(1, consumed - kept), last + 1)) for kept in (2, 3)]
+        seen.add(consumed)
+        store.close()
+    assert seen == set(range(20))
 
 
 def test_a_second_service_on_the_same_file_is_refused(embedded: EmbeddedStore, path: Path) -> None:
