@@ -103,7 +103,9 @@ class Settings(BaseModel):
         "scored and stored, but never exposed.",
     )
     max_series: int = Field(
-        2_000_000, gt=0, description="Kept series at most; series over it are refused with 400 and counted."
+        1_000_000,
+        gt=0,
+        description="Kept series at most, of some 600 bytes; series over it are refused with 400 and counted.",
     )
     max_nodes: int = Field(20_000, gt=0, description="Nodes at most; series of nodes over it are refused with 400.")
     max_open_samples: int = Field(
