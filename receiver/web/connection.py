@@ -94,12 +94,12 @@ class Room:
     def bound_connections(self) -> None:
         """Close the longest idle connection if there is one too many, or the one that has been slowest to send."""
         if len(self.arriving) + len(self.served) + len(self.unread) + len(self.idle) > self.limits.connections:
-            next(iter(self.idle or self.arriving)).make_room()
+            next(iter(self.idle or self.arriving or self.unread)).make_room()
 
     def bound_bytes(self) -> None:
         """Refuse the oldest requests until the others fit."""
         while self.arriving_bytes > self.limits.arriving_bytes:
-            next(iter(self.arriving)).make_room()
+            next(iter(self.arriving or self.unread)).make_room()
 
     def bound_unread(self) -> None:
         """Cut off who has not read for longest."""
@@ -114,7 +114,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._state: State | None = None  # None: not open, or not any more
+        self._state: State | None = None  # None: not in the room, or not any more
         self._timer: asyncio.TimerHandle | None = None
         self._part: Literal["header", "body"] | None = "header"  # of the request that arrives
         self._arrived_bytes = 0  # of it
@@ -122,9 +122,12 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Opened by the sender."""
         super().connection_made(transport)
-        self._room.metrics.connections.inc()
-        self._update()
-        self._room.bound_connections()
+        room = self._room
+        room.metrics.connections.inc()
+        room.arriving[self] = None
+        self._state = "header"
+        self._set_timer(room.limits.header_seconds)
+        room.bound_connections()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed, by either side."""
@@ -170,10 +173,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The app has answered, possibly before the end of the body."""
         super().on_response_complete()
-        if self.transport.is_closing():
-            self._close()
-        else:
-            self._update()
+        self._update()
 
     def pause_writing(self) -> None:
         """The sender does not read."""
@@ -215,19 +215,16 @@ class Connection(HttpToolsProtocol):
 
     def _update(self) -> None:
         """Note what the connection waits for now; its deadline begins with that."""
-        if self._part:
-            state: State = self._part
-        elif self.flow.write_paused:
-            state = "unread"
+        if self.flow.write_paused or self.transport.is_closing():
+            state: State = "unread"
+        elif self._part:
+            state = self._part
         else:
             state = "idle" if self.cycle.response_complete else "served"
-        before = self._state
-        if state == before or self.transport.is_closing():
+        before, place = self._state, self._room.place
+        if before is None or before == state:
             return
-        place = self._room.place
-        if before is None:
-            place[state][self] = None
-        elif place[state] is not place[before]:
+        if place[state] is not place[before]:
             del place[before][self]
             place[state][self] = None
         self._state = state
@@ -276,8 +273,11 @@ class Connection(HttpToolsProtocol):
         self._close()
 
     def _close(self) -> None:
-        """Close once all is sent, or else when the deadline of an answer is over."""
+        """Close once the little that is left is sent, or else when the deadline of an answer is over."""
         self._leave()
+        if self.flow.write_paused:
+            self.transport.abort()
+            return
         if self._latest is not None:
             self._latest.disconnected = True  # an answer that the app still gives would come behind this end
         self.transport.close()

@@ -302,11 +302,13 @@ def serve_pages() -> Iterator[Serve]:
 
 
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST_METRICS = METRICS.replace(b"Host", b"Connection: close\r\nHost")
 
 
-def test_a_sender_that_does_not_read_its_answer_is_cut_off(serve_pages: Serve) -> None:
+@pytest.mark.parametrize("sent", [METRICS, LAST_METRICS, METRICS + HALF_HEADER, METRICS + HALF_BODY])
+def test_a_sender_that_does_not_read_its_answer_is_cut_off(serve_pages: Serve, sent: bytes) -> None:
     server = serve_pages(SOON)
-    server.sender().send(METRICS)
+    server.sender().send(sent)
     wait_until(lambda: server.dropped("answer_timeout") == 1, "it is cut off")
     wait_until(lambda: server.connections() == 0, "its connection is gone")
 
