@@ -10,101 +10,28 @@ uvicorn waits for its senders without end and keeps whatever they send. `Connect
     idle     between two requests                                               closed
 
 A header that is too large is answered 431; bytes that are not HTTP, 400. What all connections may hold together has
-limits as well (`Limits`). Over one, the connection that has kept us waiting longest makes room, and in the middle of
-a request is told so: 503. Senders who mean it send a request at once, so that it does not meet them, whatever others
-hold open; an idle sender connects again.
-
-Everything runs on the event loop's thread. A request that arrives in one piece costs no timer.
+limits as well, which `receiver.web.room` keeps. A request that arrives in one piece costs no timer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from receiver.exposition import Dropped, Metrics
+from receiver.exposition import Dropped
 from receiver.settings import MAX_COMPRESSED_BYTES
+from receiver.web.room import Room, State
 
-# Headers are small and come at once, also over the slowest line that could carry samples.
-HEADER_SECONDS = 10.0
-# Prometheus gives up after as long (`remote_timeout`), and its requests have some 50 KB.
-BODY_SECONDS = 30.0
-# The largest answer, the exposition of 5,000 nodes, has 2 MB; Prometheus gives a scrape 10 s.
-ANSWER_SECONDS = 30.0
-# Senders keep their connections open between scrapes, which may be minutes apart.
-KEEP_ALIVE_SECONDS = 300
-# A sender on each of 5,000 nodes. An idle connection takes some 10 KB.
-MAX_CONNECTIONS = 8192
 # What Node.js and most proxies allow; senders' headers have 300 bytes in 8 lines.
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 # The largest body, and how its chunks are framed. Beyond it a refused sender is not listened to any more.
 MAX_REQUEST_BYTES = MAX_COMPRESSED_BYTES + 1024 * 1024
-# Of all requests that are not complete: 8 of the largest bodies, or one of 2,000 samples from each of 5,000 senders.
-MAX_ARRIVING_BYTES = 256 * 1024 * 1024
-# Connections that do not read; each holds an answer, of 2 MB at most.
-MAX_UNREAD = 64
 # Requests of one connection behind the one that is answered. Senders of remote write send none ahead.
 MAX_PIPELINED = 8
-
-State = Literal["header", "body", "served", "unread", "idle"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one server."""
-
-    connections: int = MAX_CONNECTIONS
-    arriving_bytes: int = MAX_ARRIVING_BYTES
-    unread: int = MAX_UNREAD
-    header_seconds: float = HEADER_SECONDS
-    body_seconds: float = BODY_SECONDS
-    answer_seconds: float = ANSWER_SECONDS
-
-
-class Room:
-    """What the open connections of one server hold together."""
-
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
-        self.limits = limits
-        self.metrics = metrics
-        self.seconds: dict[State, float] = {
-            "header": limits.header_seconds,
-            "body": limits.body_seconds,
-            "unread": limits.answer_seconds,
-        }
-        # Dicts serve as sets that know who came first.
-        self.arriving: dict[Connection, None] = {}
-        self.served: dict[Connection, None] = {}
-        self.unread: dict[Connection, None] = {}
-        self.idle: dict[Connection, None] = {}
-        self.place: dict[State, dict[Connection, None]] = {
-            "header": self.arriving,
-            "body": self.arriving,
-            "served": self.served,
-            "unread": self.unread,
-            "idle": self.idle,
-        }
-        self.arriving_bytes = 0
-
-    def bound_connections(self) -> None:
-        """Close the longest idle connection if there is one too many, or the one that has been slowest to send."""
-        if len(self.arriving) + len(self.served) + len(self.unread) + len(self.idle) > self.limits.connections:
-            next(iter(self.idle or self.arriving or self.unread)).make_room()
-
-    def bound_bytes(self) -> None:
-        """Refuse the oldest requests until the others fit."""
-        while self.arriving_bytes > self.limits.arriving_bytes:
-            next(iter(self.arriving or self.unread)).make_room()
-
-    def bound_unread(self) -> None:
-        """Cut off who has not read for longest."""
-        if len(self.unread) > self.limits.unread:
-            next(iter(self.unread)).make_room()
 
 
 class Connection(HttpToolsProtocol):

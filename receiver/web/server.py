@@ -22,7 +22,8 @@ from receiver.registry import shipped_model
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
 from receiver.web.app import create_app
-from receiver.web.connection import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, Limits, Room, connection_class
+from receiver.web.connection import connection_class
+from receiver.web.room import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, Limits, Room
 from receiver.web.write import with_remote_write
 
 # Files beside the connections: the store's, for each reader of it anew, the model's, and TimescaleDB's connection.

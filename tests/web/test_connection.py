@@ -26,10 +26,9 @@ from receiver.web.connection import (
     MAX_HEADERS,
     MAX_PIPELINED,
     MAX_REQUEST_BYTES,
-    Limits,
-    Room,
     connection_class,
 )
+from receiver.web.room import Limits, Room
 from receiver.web.server import config
 from tests import counting_model
 from tests.servers.process import wait_until
