@@ -79,6 +79,10 @@ class Rows:
             np.empty((0, features), np.float32),
         )
 
+    def where(self, chosen: Bool) -> Rows:
+        """Some of the rows."""
+        return Rows(self.node[chosen], self.time_ms[chosen], self.raw[chosen], self.x[chosen])
+
     @classmethod
     def joined(cls, blocks: Sequence[Self], features: int) -> Self:
         """Blocks of rows of `features` columns, one after the other."""

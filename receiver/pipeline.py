@@ -22,9 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from receiver.aggregate import Aggregator
 from receiver.catalogue import Catalogue
-from receiver.columns import Int64, Rows, Scores
+from receiver.columns import Bool, Int64, Rows, Scores
 from receiver.detector import Detector, NodeStates, Snapshot, Watch
 from receiver.errors import ModelError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
@@ -71,7 +70,7 @@ class Pipeline:
         self.decoder = Decoder(self.table, settings.max_sample_age_seconds)
         self.assembler = Assembler(
             self.table,
-            Aggregator(catalogue),
+            len(catalogue.terms),
             Timing(
                 deadline_ms=int(settings.assembly_deadline_seconds * 1000),
                 late_horizon_ms=int(settings.late_horizon_seconds * 1000),
@@ -130,20 +129,12 @@ class Pipeline:
     def flush(self, now_ms: int) -> int:
         """Move on every row that can leave; how many were scored. Raises `StoreUnavailable`: call it again."""
         self._store_pending()
-        departure = self.assembler.depart(now_ms)
-        if not (len(departure.rows) or len(departure.remade) or len(departure.fills)):
-            return 0
-        began = time.perf_counter()
-        rows = self.features.rows(departure.rows)
-        scores = self.states.score(rows)
-        self.metrics.scoring_seconds.observe(time.perf_counter() - began)
-        self._expose(scores)
-        self._count(departure, len(scores))
-        remade, fills = self.features.rows(departure.remade), self.features.rows(departure.fills)
-        self._keep(self._join(rows, remade), fills, scores)
-        self._store_pending()
-        self.metrics.flush_seconds.observe(time.perf_counter() - began)
-        return len(scores)
+        scored, more = 0, True
+        while more:
+            departure = self.assembler.depart(now_ms)
+            scored += self._move_on(departure)
+            more = departure.more
+        return scored
 
     def recover(self, now_ms: int) -> None:
         """Take up where the last process stopped. Call it once, before anything else."""
@@ -158,7 +149,11 @@ class Pipeline:
         for seq, record in self.store.replay():
             self._newest_seq = seq
             self.assembler.add(self.table.known(record.samples), seq, record.received_ms)
-            self._recover_rows(self.assembler.depart(record.received_ms), stored_until, consumed_seq)
+            more = True
+            while more:
+                departure = self.assembler.depart(record.received_ms)
+                self._recover_rows(departure, stored_until, consumed_seq)
+                more = departure.more
         self.metrics.journal_damaged.inc(len(self.store.damage))
         for text in self.store.damage[:DAMAGE_NAMED]:
             log.warning("left out: %s", text)
@@ -238,13 +233,30 @@ class Pipeline:
                 retry_after_seconds=30,
             )
 
-    def _keep(self, rows: Rows, fills: Rows, scores: Scores) -> None:
+    def _move_on(self, departure: Departure) -> int:
+        """Score, expose and store rows; how many were scored."""
+        left, again = departure.rows, departure.again
+        if not (len(left.node) or len(again.node)):
+            return 0
+        began = time.perf_counter()
+        rows = self.features.rows(left)
+        scores = self.states.score(rows)
+        self.metrics.scoring_seconds.observe(time.perf_counter() - began)
+        self._expose(scores)
+        self._count(departure, len(scores))
+        self._keep(rows, self.features.rows(again), again.late, scores)
+        self._store_pending()
+        self.metrics.flush_seconds.observe(time.perf_counter() - began)
+        return len(scores)
+
+    def _keep(self, rows: Rows, again: Rows, late: Bool, scores: Scores) -> None:
         version = self.states.detector.info.version
         consumed_seq = self.assembler.consumed_seq(self._newest_seq)
+        fills = again  # none, mostly
+        if len(again):
+            rows = Rows.joined((rows, again.where(~late)), len(self.catalogue.features))
+            fills = again.where(late)
         self._unstored.append(Finished(rows, fills, scores, version, consumed_seq))
-
-    def _join(self, rows: Rows, remade: Rows) -> Rows:
-        return Rows.joined((rows, remade), len(self.catalogue.features)) if len(remade) else rows
 
     def _store_pending(self) -> None:
         while self._unstored:
@@ -253,18 +265,18 @@ class Pipeline:
 
     def _recover_rows(self, departure: Departure, stored_until: Int64, consumed_seq: int) -> None:
         """Of rows that were stored before, only what the journal had not seen consumed; the others as ever."""
-        block = departure.rows
-        new = block.time_ms > stored_until[block.node]
-        rows = self.features.rows(block.where(new))
-        again = self._join(
-            self.features.rows(block.where(~new & (departure.row_seq > consumed_seq))),
-            self.features.rows(departure.remade.where(departure.remade_seq > consumed_seq)),
-        )
-        fills = self.features.rows(departure.fills.where(departure.fill_seq > consumed_seq))
-        if len(rows) or len(again) or len(fills):
-            scores = self.states.score(rows)
+        left, again = departure.rows, departure.again
+        new = left.time_ms > stored_until[left.node]
+        unseen = again.seq > consumed_seq
+        rows = self.features.rows(left)
+        scored = rows.where(new)
+        remade = rows.where(~new & (left.seq > consumed_seq))
+        if len(scored) or len(remade) or unseen.any():
+            scores = self.states.score(scored)
             self._expose(scores)
-            self._keep(self._join(rows, again), fills, scores)
+            again_rows = Rows.joined((remade, self.features.rows(again).where(unseen)), len(self.catalogue.features))
+            late = np.concatenate((np.zeros(len(remade), np.bool_), again.late[unseen]))
+            self._keep(scored, again_rows, late, scores)
 
     def _restore_states(self, now_ms: int) -> None:
         saved = self.store.load_states(self.states.detector.info.version)
@@ -294,12 +306,13 @@ class Pipeline:
         self.exposition.update(self.table.nodes, scores, info.version, info.detector)
 
     def _count(self, departure: Departure, scored: int) -> None:
-        incomplete = int(np.count_nonzero(departure.incomplete))
+        incomplete = int(np.count_nonzero(departure.rows.incomplete))
+        late = int(np.count_nonzero(departure.again.late))
         rows = self.metrics.rows
-        rows["complete"].inc(len(departure.rows) - incomplete)
+        rows["complete"].inc(len(departure.rows.node) - incomplete)
         rows["incomplete"].inc(incomplete)
-        rows["remade"].inc(len(departure.remade))
-        rows["filled"].inc(len(departure.fills))
+        rows["remade"].inc(len(departure.again.node) - late)
+        rows["filled"].inc(late)
         self.metrics.rows_scored.inc(scored)
 
     def _measure(self) -> None:

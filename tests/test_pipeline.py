@@ -20,6 +20,7 @@ from receiver.detector import Detector
 from receiver.errors import StoreUnavailable, Unavailable
 from receiver.exposition import Exposition, Snapshot
 from receiver.pipeline import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Pipeline
+from receiver.rows.assembler import BLOCK_ROWS
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
 from tests import counting_model
@@ -123,6 +124,19 @@ def test_another_catalogue_goes_the_same_way_to_its_own_table_and_label(tmp_path
     assert 'anomaly_score{cluster="eu",pod="web-1"} 0.02' in text
     with closing(sqlite3.connect(tmp_path / "store.sqlite")) as file:
         assert file.execute("SELECT count(*) FROM pod_samples").fetchone() == (2,)
+
+
+def test_a_flush_of_more_rows_than_a_block_stores_and_scores_them_all(tmp_path: Path) -> None:
+    nodes = BLOCK_ROWS + 5
+    with running(tmp_path) as pipeline:
+        request = body(1, [series("node_load1", float(node), instance=f"{node}:9100") for node in range(nodes)])
+        pipeline.ingest(request, HEADERS[1], NOW_MS)
+        assert pipeline.flush(NOW_MS + DEADLINE_MS) == nodes
+        assert pipeline.store.consumed_seq == 1
+    rows, scores = stored(tmp_path)
+    load1 = 2 + CATALOGUE.feature_names.index("load1")
+    assert (len(rows), len(scores)) == (nodes, nodes)
+    assert sorted(row[load1] for row in rows) == [float(node) for node in range(nodes)]
 
 
 def test_every_stage_is_counted(tmp_path: Path) -> None:

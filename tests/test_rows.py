@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import catalogue
-from receiver.aggregate import Aggregator
-from receiver.columns import STALE_NAN_BITS, Samples
+from receiver.columns import STALE_NAN_BITS, Bool, Rows, Samples
 from receiver.features import Features
-from receiver.rows import Assembler, Departure, Timing
-from receiver.rows.assembler import ROW_SAMPLES
+from receiver.rows import Assembler, Timing
+from receiver.rows.assembler import BLOCK_ROWS, ROW_SAMPLES
 from receiver.rows.passes import FEWEST_CELLS
 from receiver.series import SeriesTable
 
@@ -33,7 +33,18 @@ LOAD_1 = {"__name__": "node_load1"}
 DISK_A = {"__name__": "node_disk_read_bytes_total", "device": "sda"}
 DISK_B = {"__name__": "node_disk_read_bytes_total", "device": "sdb"}
 
+FEATURES = Features(CATALOGUE)
 Sample = tuple[dict[str, str], int, float]
+
+
+@dataclass(frozen=True)
+class Departed:
+    """Rows that have left, with their features."""
+
+    rows: Rows
+    incomplete: Bool
+    remade: Rows
+    fills: Rows
 
 
 class Bench:
@@ -41,7 +52,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.table = SeriesTable(CATALOGUE, 10_000, 100)
-        self.assembler = Assembler(self.table, Aggregator(CATALOGUE), Timing(DEADLINE_MS, HORIZON_MS, 300_000))
+        self.assembler = Assembler(self.table, len(CATALOGUE.terms), Timing(DEADLINE_MS, HORIZON_MS, 300_000))
         self.seq = 0
 
     def send(self, samples: Sequence[Sample], now_ms: int, instance: str = "a:9100") -> None:
@@ -57,16 +68,18 @@ class Bench:
         self.send([(one, T0, value) for one in labels], T0)
         assert len(self.depart(T0 + DEADLINE_MS).rows) == 1
 
-    def depart(self, now_ms: int) -> Departure:
-        return self.assembler.depart(now_ms)
+    def depart(self, now_ms: int) -> Departed:
+        departure = self.assembler.depart(now_ms)
+        again, late = FEATURES.rows(departure.again), departure.again.late
+        return Departed(FEATURES.rows(departure.rows), departure.rows.incomplete, again.where(~late), again.where(late))
 
 
-def raw(departure: Departure, feature: int) -> list[float]:
-    return [float(value) for value in departure.rows.raw[:, feature]]
+def raw(departed: Departed, feature: int) -> list[float]:
+    return [float(value) for value in departed.rows.raw[:, feature]]
 
 
-def x(departure: Departure, feature: int) -> list[float]:
-    return [float(value) for value in Features(CATALOGUE).rows(departure.rows).x[:, feature]]
+def x(departed: Departed, feature: int) -> list[float]:
+    return [float(value) for value in departed.rows.x[:, feature]]
 
 
 @pytest.fixture
@@ -378,6 +391,15 @@ def test_timestamps_of_one_series_in_no_order_make_a_row_each(bench: Bench) -> N
     assert raw(bench.depart(T0 + DEADLINE_MS), LOAD) == [float(step) for step in range(100)]
 
 
+def test_more_rows_than_a_block_leave_one_block_after_the_other(bench: Bench) -> None:
+    rows = BLOCK_ROWS + 5
+    bench.send([(LOAD_1, T0 + step, float(step)) for step in range(rows)], T0)
+    first, second = (bench.assembler.depart(T0 + DEADLINE_MS) for _ in range(2))
+    assert [first.more, second.more] == [True, False]
+    left = [float(value) for one in (first, second) for value in FEATURES.rows(one.rows).raw[:, LOAD]]
+    assert left == [float(step) for step in range(rows)]
+
+
 SCRAPES = [
     [
         (labels, T0 + step * 10_000, 100.0 + 7 * step * place)
@@ -389,13 +411,12 @@ SCRAPES = [
 
 def rows_of(requests: Sequence[Sequence[Sample]]) -> list[tuple[int, list[float], list[float]]]:
     bench = Bench()
-    features = Features(CATALOGUE)
     found = []
     for place, request in enumerate(requests):
         bench.send(request, T0 + place)
-        departed = features.rows(bench.depart(T0 + place).rows)
+        departed = bench.depart(T0 + place).rows
         found += list(zip(departed.time_ms.tolist(), departed.raw.tolist(), departed.x.tolist(), strict=True))
-    departed = features.rows(bench.depart(T0 + DEADLINE_MS + len(requests)).rows)
+    departed = bench.depart(T0 + DEADLINE_MS + len(requests)).rows
     return found + list(zip(departed.time_ms.tolist(), departed.raw.tolist(), departed.x.tolist(), strict=True))
 
 

@@ -1,10 +1,12 @@
 """Samples → rows.
 
 assembler   which samples make a row, and when it leaves
-held        rows and targets while they are held
-memory      what is known of each series from row to row
+passes      the loops over samples and rows
+forgetting  series that are let go of
+held        what the loops go over: arrays of series, targets, rows and cells
 """
 
 from receiver.rows.assembler import Assembler, Departure, Timing
+from receiver.rows.passes import Leaving, Sums
 
-__all__ = ["Assembler", "Departure", "Timing"]
+__all__ = ["Assembler", "Departure", "Leaving", "Sums", "Timing"]

@@ -2,7 +2,7 @@
 
 In: `Samples`, with the journal's sequence number and the moment of arrival. Out: `Departure`s of rows. Raises
 nothing; holds 20 bytes for each of `held_samples`: the series of rows that are open or may still be re-made. Costs
-some 10 ns a sample, 1 µs a row, and what `aggregate` costs; nothing for targets that send nothing.
+some 20 ns a sample and 1 µs a row; nothing for targets that send nothing.
 
 A scrape has no id and no end mark: its samples share a timestamp and arrive in any order, over several requests.
 - A row is *complete* when every live series of its target has arrived, with a value or a staleness marker. A series
@@ -22,8 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from receiver.aggregate import Aggregator, Block, Sums
-from receiver.columns import Bool, Int64, Samples
+from receiver.columns import Samples
 from receiver.rows.forgetting import forget
 from receiver.rows.held import NONE, OPEN, nothing, with_free_cells, with_free_rows, with_series, with_targets
 from receiver.rows.passes import Leaving, give_up, leave, leave_again, place, take
@@ -31,21 +30,17 @@ from receiver.series import SeriesTable
 
 # What a row costs besides its samples, counted in samples of 20 bytes.
 ROW_SAMPLES = 8
-# Rows that are summed up at once: their sums, some 0.5 MB, stay in a core's cache.
-BLOCK_ROWS = 512
+# Rows of a departure: their sums and features are 6 MiB.
+BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
     """Rows that leave together."""
 
-    rows: Block  # complete, or at their deadline
-    incomplete: Bool  # [len(rows)]
-    row_seq: Int64  # [len(rows)] newest journal record with samples of each
-    remade: Block  # left before, and have got samples since; no rates
-    remade_seq: Int64  # [len(remade)] the same
-    fills: Block  # late: for what the stored rows lack; no rates
-    fill_seq: Int64  # [len(fills)] the same
+    rows: Leaving  # complete, or at their deadline
+    again: Leaving  # left before and have got samples since, or late: for what the stored rows lack; no rates
+    more: bool  # there are more that can leave now
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +55,14 @@ class Timing:
 class Assembler:
     """All rows that are open, and what is known of every kept series."""
 
-    def __init__(self, table: SeriesTable, aggregator: Aggregator, timing: Timing) -> None:
+    def __init__(self, table: SeriesTable, terms: int, timing: Timing) -> None:
         self._table = table
-        self._aggregator = aggregator
+        self._terms = terms
         self._timing = timing
-        self._held = nothing(aggregator.terms)
+        self._held = nothing(terms)
         self._targets = 0
         self._latest_ms = 0
-        self._leaving = Leaving(
-            node=np.zeros(BLOCK_ROWS, np.int32),
-            time_ms=np.zeros(BLOCK_ROWS, np.int64),
-            seq=np.zeros(BLOCK_ROWS, np.int64),
-            late=np.zeros(BLOCK_ROWS, np.bool_),
-            incomplete=np.zeros(BLOCK_ROWS, np.bool_),
-            sums=Sums.room(BLOCK_ROWS, aggregator.terms),
-        )
-        self._nothing = _Left(aggregator.joined([]), *(np.empty(0, kind) for kind in ("i8", "?", "?")))
+        self._none = Leaving.room(0, terms)
         self._compile()
 
     @property
@@ -133,26 +120,19 @@ class Assembler:
         self._all_of(len(series), lambda begin: take(self._held, target_of, series, time_ms, value, seq, now_ms, begin))
 
     def depart(self, now_ms: int) -> Departure:
-        """Rows that can leave now, and those that are to be written again."""
+        """Rows that can leave now, and those that are to be written again: `BLOCK_ROWS` of each at most."""
         self._follow_clock(now_ms)
-        timing, term_of, leaving = self._timing, self._table.term, self._leaving
-        first = self._blocks(
-            lambda: leave(self._held, term_of, now_ms, timing.deadline_ms, timing.max_rate_gap_ms, leaving)
-        )
-        again = self._nothing
-        if self._held.head["first_dirty"][0] != NONE:
-            again = self._blocks(lambda: leave_again(self._held, term_of, leaving))
-        give_up(self._held, now_ms, timing.late_horizon_ms)
-        fill = again.late
-        return Departure(
-            rows=first.block,
-            incomplete=first.incomplete,
-            row_seq=first.seq,
-            remade=again.block.where(~fill) if len(fill) else again.block,
-            remade_seq=again.seq[~fill],
-            fills=again.block.where(fill) if len(fill) else again.block,
-            fill_seq=again.seq[fill],
-        )
+        timing, term_of, held = self._timing, self._table.term, self._held
+        head = held.head[0]
+        rows = again = self._none
+        if head["open_rows"]:
+            rows = Leaving.room(min(int(head["open_rows"]), BLOCK_ROWS), self._terms)
+            rows = rows.first(leave(held, term_of, now_ms, timing.deadline_ms, timing.max_rate_gap_ms, rows))
+        if head["first_dirty"] != NONE:
+            again = Leaving.room(min(int(head["held_rows"]), BLOCK_ROWS), self._terms)
+            again = again.first(leave_again(held, term_of, again))
+        give_up(held, now_ms, timing.late_horizon_ms)
+        return Departure(rows, again, bool(head["first_touched"] != NONE or head["first_dirty"] != NONE))
 
     def _compile(self) -> None:
         """Call each pass once, over nothing, so that no sample waits until it is compiled."""
@@ -160,7 +140,9 @@ class Assembler:
         place(self._held, target_of, none.series, 0)
         take(self._held, target_of, none.series, none.time_ms, none.value, 0, 0, 0)
         forget(self._held, target_of, none.series)
-        self.depart(0)
+        leave(self._held, self._table.term, 0, 0, 0, self._none)
+        leave_again(self._held, self._table.term, self._none)
+        give_up(self._held, 0, 0)
 
     def _make_room(self, series: int) -> None:
         """Have entries for series below `series`, and for all targets."""
@@ -177,38 +159,8 @@ class Assembler:
             self._held = with_free_cells(with_free_rows(self._held))
             done = go_on(done)
 
-    def _blocks(self, go_on: Callable[[], int]) -> _Left:
-        """The rows that a pass lets leave, a block at a time."""
-        left = []
-        rows = BLOCK_ROWS
-        while rows == BLOCK_ROWS:
-            rows = go_on()
-            node, time_ms, seq, late, incomplete, sums = self._leaving
-            block = self._aggregator.features(node[:rows].copy(), time_ms[:rows].copy(), sums.first(rows))
-            left.append(_Left(block, seq[:rows].copy(), late[:rows].copy(), incomplete[:rows].copy()))
-        return left[0] if len(left) == 1 else _joined(left, self._aggregator)
-
     def _follow_clock(self, now_ms: int) -> None:
         """Move deadlines along with a clock that was set back: by it, they would not come for as long."""
         by_ms, self._latest_ms = now_ms - self._latest_ms, now_ms
         if by_ms < 0:
             self._held.rows["since_ms"] += by_ms
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """R rows that a pass has let leave."""
-
-    block: Block
-    seq: Int64  # [R]
-    late: Bool  # [R]
-    incomplete: Bool  # [R]
-
-
-def _joined(parts: list[_Left], aggregator: Aggregator) -> _Left:
-    return _Left(
-        aggregator.joined([part.block for part in parts]),
-        np.concatenate([part.seq for part in parts]),
-        np.concatenate([part.late for part in parts]),
-        np.concatenate([part.incomplete for part in parts]),
-    )

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from receiver.aggregate import Sums
 from receiver.columns import STALE_NAN_BITS, Bool, Float64, Int32, Int64
 from receiver.compiled import compiled
 from receiver.rows.held import ARRIVED, EXPECTED, LEFT, NONE, OPEN, Held
@@ -26,15 +25,57 @@ LEAST_MORE_CELLS = 4
 _STALE = np.int64(STALE_NAN_BITS)
 
 
+class Sums(NamedTuple):
+    """The series of B rows, summed by term."""
+
+    total: Float64  # [B, T] of the values that are there
+    rate: Float64  # [B, T] per second; NaN where one of them has none
+    present: Int32  # [B, T] number of values that are there
+    missing: Bool  # [B, T] an expected series has no value
+    had: Bool  # [B, T] terms that the row's target has ever had
+
+
 class Leaving(NamedTuple):
-    """Rows that leave, and the sums of their series: room for B rows."""
+    """B rows that leave, or room for them."""
 
     node: Int32  # [B]
     time_ms: Int64  # [B]
     seq: Int64  # [B] newest journal record with samples of it
     late: Bool  # [B]
     incomplete: Bool  # [B] an expected series is missing
-    sums: Sums  # [B, T]
+    sums: Sums
+
+    @classmethod
+    def room(cls, rows: int, terms: int) -> Leaving:
+        """Arrays to be filled."""
+        shape = rows, terms
+        return cls(
+            node=np.empty(rows, np.int32),
+            time_ms=np.empty(rows, np.int64),
+            seq=np.empty(rows, np.int64),
+            late=np.empty(rows, np.bool_),
+            incomplete=np.empty(rows, np.bool_),
+            sums=Sums(
+                total=np.empty(shape),
+                rate=np.empty(shape),
+                present=np.empty(shape, np.int32),
+                missing=np.empty(shape, np.bool_),
+                had=np.empty(shape, np.bool_),
+            ),
+        )
+
+    def first(self, rows: int) -> Leaving:
+        """The first rows: views."""
+        node, time_ms, seq, late, incomplete, sums = self
+        total, rate, present, missing, had = sums
+        return Leaving(
+            node[:rows],
+            time_ms[:rows],
+            seq[:rows],
+            late[:rows],
+            incomplete[:rows],
+            Sums(total[:rows], rate[:rows], present[:rows], missing[:rows], had[:rows]),
+        )
 
 
 @compiled
@@ -80,9 +121,9 @@ def take(
 
 @compiled
 def leave(held: Held, term_of: Int32, now_ms: int, deadline_ms: int, max_gap_ms: int, leaving: Leaving) -> int:
-    """Let rows leave that can, in time order per target; how many have values. If all the room is used, call again.
+    """Let rows leave that can, in time order per target; how many have values.
 
-    What the next rows need is remembered.
+    What the next rows need is remembered. Targets are left to look at where the room was too small: call it again.
     """
     head = held.head[0]
     r = held.rows[OPEN]["after"]

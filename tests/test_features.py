@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from receiver.aggregate import Aggregator, Block, Sums
+from receiver.columns import Rows
 from receiver.features import Features
+from receiver.rows import Leaving
 from tests.pods import PODS
 
 LABELS = {
@@ -21,9 +22,12 @@ TERM = {name: PODS.term_of(labels) for name, labels in LABELS.items()}
 NAN = float("nan")
 
 
-def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen: tuple[str, ...] = ()) -> Block:
+def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen: tuple[str, ...] = ()) -> Rows:
     """One row of (term, value, rate), of which some more are expected and missing, some have been seen before."""
-    sums = Sums.room(1, len(PODS.terms))
+    leaving = Leaving.room(1, len(PODS.terms))
+    sums = leaving.sums
+    for column in sums:
+        column[:] = 0
     for name, value, rate in series:
         sums.total[0, TERM[name]] += value
         sums.rate[0, TERM[name]] += rate
@@ -32,15 +36,15 @@ def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen
         sums.missing[0, TERM[name]] = True
     for name in (*seen, *missing, *(name for name, _, _ in series)):
         sums.had[0, TERM[name]] = True
-    return Aggregator(PODS).features(np.array([0], np.int32), np.array([1], np.int64), sums)
+    return Features(PODS).rows(leaving)
 
 
-def raw(one: Block, feature: str) -> float:
+def raw(one: Rows, feature: str) -> float:
     return float(one.raw[0, PODS.feature_names.index(feature)])
 
 
-def x(one: Block, feature: str) -> float:
-    return float(Features(PODS).rows(one).x[0, PODS.feature_names.index(feature)])
+def x(one: Rows, feature: str) -> float:
+    return float(one.x[0, PODS.feature_names.index(feature)])
 
 
 def test_a_sum_is_scaled() -> None:
@@ -90,10 +94,3 @@ def test_absent_is_missing_where_the_metric_was_never_seen() -> None:
 
 def test_absent_is_missing_where_the_series_is_only_late() -> None:
     assert np.isnan(raw(block(("down", 1.0, NAN), missing=("up",)), "replicas"))
-
-
-def test_blocks_are_joined_in_order() -> None:
-    one = Aggregator(PODS)
-    joined = one.joined([block(("up", 1.0, NAN)), block(("up", 2.0, NAN))])
-    assert joined.raw[:, PODS.feature_names.index("replicas")].tolist() == [1.0, 2.0]
-    assert len(one.joined([])) == 0
