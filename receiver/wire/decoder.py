@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from receiver.series import SeriesTable
-from receiver.wire import v1, v2
+from receiver.wire import remote_write_v1_pb2, remote_write_v2_pb2, v1, v2
 from receiver.wire.batch import Batch, Collector, TimeWindow
 from receiver.wire.body import decompress
 from receiver.wire.known import KnownSeries
@@ -18,8 +18,7 @@ class Decoder:
     def __init__(self, table: SeriesTable, max_sample_age_seconds: float) -> None:
         self.known = KnownSeries(table)
         self.max_sample_age_seconds = max_sample_age_seconds
-        for version in (v1, v2):  # compiled now, rather than while a sender waits
-            version.decode(b"", self.known, Collector(1, TimeWindow(0, 0), self.known.replicas, 0))
+        self._warm_up()
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """Kept samples and an account of the rest; `headers` has lower-case names. Raises `RequestError`."""
@@ -29,6 +28,18 @@ class Decoder:
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds), self.known.replicas, now_ms)
         (v1 if version == 1 else v2).decode(decoded, self.known, out)
         return out.batch()
+
+    def _warm_up(self) -> None:
+        """Go once through all loops, so that they are compiled before a sender waits."""
+        labels = [remote_write_v1_pb2.Label(name="__name__", value="warm_up")]
+        request = remote_write_v1_pb2.WriteRequest(timeseries=[remote_write_v1_pb2.TimeSeries(labels=labels)])
+        symbols = ["", "__name__", "warm_up"]
+        references = remote_write_v2_pb2.TimeSeries(labels_refs=[1, 2])
+        request_v2 = remote_write_v2_pb2.Request(symbols=symbols, timeseries=[references])
+        out = Collector(1, TimeWindow(0, 0), self.known.replicas, 0)
+        v1.decode(request.SerializeToString(), self.known, out)
+        v2.decode(request_v2.SerializeToString(), self.known, out)
+        self.known.keys.find(b"warm_up")
 
     def forget(self, gone: Iterable[int]) -> None:
         """Drop what is remembered of these series' labels."""

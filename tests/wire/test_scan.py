@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.wire import Decoder, v2
+from receiver.wire import Decoder, scan, v2
 from receiver.wire.batch import Collector, TimeWindow
 from receiver.wire.envelope_pb2 import RequestV2, WriteRequestV1
 from receiver.wire.scan import count_v1, count_v2
@@ -97,3 +97,15 @@ def test_symbols_may_come_after_the_series_and_at_the_very_end() -> None:
         out = Collector(2, TimeWindow(0, 2 * NOW_MS), one.known.replicas, NOW_MS)
         v2.decode(message, one.known, out)
         assert out.batch().samples.value.tolist() == [2.5]
+
+
+def test_a_decoder_has_all_its_loops_compiled_before_the_first_request() -> None:
+    def signatures() -> dict[str, int]:
+        return {name: len(loop.signatures) for name, loop in vars(scan).items() if hasattr(loop, "signatures")}
+
+    one = decoder()
+    before = signatures()
+    for version in (1, 2):
+        one.decode(body(version, USUAL), HEADERS[version], NOW_MS)
+    assert signatures() == before
+    assert sum(before.values()) > 5
