@@ -43,6 +43,14 @@ def with_cpus(scraped: list[Scraped], cpus: int) -> list[Scraped]:
     return others + [Scraped({**one.labels, "cpu": str(cpu)}, one.value) for cpu in range(cpus) for one in first]
 
 
+def with_series(scraped: list[Scraped], series: int) -> list[Scraped]:
+    """The same machine with as many CPUs as make so many series, of the last CPU only some."""
+    fixed, cpu = len(with_cpus(scraped, 0)), len(with_cpus(scraped, 1)) - len(with_cpus(scraped, 0))
+    if cpu == 0 or series < fixed + cpu:
+        sys.exit(f"the exposition has {fixed} series and {cpu} a CPU: {series} cannot be made of it")
+    return with_cpus(scraped, -(-(series - fixed) // cpu))[:series]
+
+
 def of_node(scraped: list[Scraped], node: int) -> Iterator[tuple[list[tuple[str, str]], float]]:
     """Labels in the order that Prometheus has them, and value, for one of many nodes."""
     address = f"10.{node // 65536}.{node // 256 % 256}.{node % 256}:9100"

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks.ingest.receivers import Receiver, cpu_seconds, peak_memory_bytes
+from benchmarks.ingest.receivers import Receiver
 from benchmarks.ingest.requests import SCRAPE_MS, Requests
+from benchmarks.usage import cpu_seconds, peak_memory_bytes
 
 # After the last answer, for what a receiver has put off: flushes, merges, rows that wait for their deadline.
 SETTLE_SECONDS = 8.0

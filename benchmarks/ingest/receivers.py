@@ -1,8 +1,7 @@
-"""The receivers, each a process with an empty data folder, and what the kernel says that it used."""
+"""The receivers, each a process with an empty data folder."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from tests.servers import places
 from tests.servers.nodescore import Nodescore
 from tests.servers.process import Process, free_port
 from tests.servers.prometheus import Prometheus, answers
-
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class VictoriaMetrics(Process):
@@ -59,15 +56,3 @@ RECEIVERS: dict[str, Callable[[Path], Receiver]] = {
 # VictoriaMetrics 1.145 answers version 2 with 204 and keeps nothing: it reads the request as one of version 1, in
 # whose fields there is nothing.
 TAKE_VERSION_2 = frozenset({"Nodescore", "Prometheus"})
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all its threads, so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-
-def peak_memory_bytes(pid: int) -> int:
-    """The most that was resident."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])

@@ -30,7 +30,7 @@ class Requests:
 
     def at(self, time_ms: int) -> Iterator[bytes]:
         """The bodies of the scrape at a time."""
-        old, new = _timestamp(TEMPLATE_MS), _timestamp(time_ms)
+        old, new = timestamp(TEMPLATE_MS), timestamp(time_ms)
         for message in self.messages:
             yield bytes(snappy.compress(message.replace(old, new)))
 
@@ -50,7 +50,7 @@ def make(scraped: list[Scraped], nodes: int, version: int) -> Requests:
     return Requests(version, messages, len(series))
 
 
-def _timestamp(time_ms: int) -> bytes:
+def timestamp(time_ms: int) -> bytes:
     """Field 2 of a sample: its tag, and the time as a varint."""
     groups = [(time_ms >> shift) & 0x7F for shift in range(0, 42, 7)]
     return bytes([0x10, *(group | 0x80 for group in groups[:-1]), groups[-1]])
