@@ -19,8 +19,11 @@ pieces alone: elsewhere, it only fills. Reads go by the unique index on (time_ms
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from receiver.catalogue import Catalogue
 from receiver.errors import ConfigurationError
@@ -69,6 +72,27 @@ SET_PROGRESS = (
 )
 
 
+# Rows of one INSERT where there are so many: a statement of its own for each row costs half as much again.
+STATEMENT_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """One INSERT, for one row's parameters, and for those of `STATEMENT_ROWS` rows one after the other."""
+
+    one: str
+    several: str
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, in order."""
+        together = len(rows) - len(rows) % STATEMENT_ROWS
+        groups = (rows[start : start + STATEMENT_ROWS] for start in range(0, together, STATEMENT_ROWS))
+        if together:
+            connection.executemany(self.several, (tuple(chain.from_iterable(group)) for group in groups))
+        if together < len(rows):
+            connection.executemany(self.one, rows[together:])
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The statements of one catalogue's tables; in brackets their parameters."""
@@ -76,9 +100,9 @@ class Tables:
     samples: str
     scores: str
     features: tuple[str, ...]
-    upsert_row: str  # [change, time_ms, node, feature…] a value wins over the stored one
-    upsert_fill: str  # [change, time_ms, node, feature…] a value is taken where none is stored
-    insert_score: str  # [change, time_ms, node, model, score, x, contribution] a stored score stays
+    upsert_row: Insert  # [change, time_ms, node, feature…] a value wins over the stored one
+    upsert_fill: Insert  # [change, time_ms, node, feature…] a value is taken where none is stored
+    insert_score: Insert  # [change, time_ms, node, model, score, x, contribution] a stored score stays
     newest_changes: str  # [] the highest numbers in use, of samples and of scores
     delete_samples: str  # [before_ms, limit] the oldest
     delete_scores: str  # [before_ms, limit]
@@ -94,14 +118,20 @@ def tables_of(catalogue: Catalogue) -> Tables:
     new_first = [f"COALESCE(excluded.{name}, {old})" for name, old in zip(names, stored, strict=True)]
     old_first = [f"COALESCE({old}, excluded.{name})" for name, old in zip(names, stored, strict=True)]
 
-    def upsert(late: int, merged: list[str], assignments: list[str], changed_if: str) -> str:
+    def insert(table: str, columns: list[str], values: str, conflict: str) -> Insert:
+        into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+        one, several = (f"{into} {', '.join([values] * rows)} {conflict}" for rows in (1, STATEMENT_ROWS))
+        return Insert(one, several)
+
+    def upsert(late: int, merged: list[str], assignments: list[str], changed_if: str) -> Insert:
         # A row that stays as it is keeps its number, so that it is not passed on again.
-        marks = ", ".join("?" * len(names))
         assigned = ", ".join([*assignments, *(f"{name} = {value}" for name, value in zip(names, merged, strict=True))])
-        return (
-            f"INSERT INTO {samples} (change, time_ms, node, late, {', '.join(names)}) "
-            f"VALUES (?, ?, ?, {late}, {marks}) ON CONFLICT (time_ms, node) DO UPDATE SET {assigned} "
-            f"WHERE {changed_if} ({', '.join(merged)}) IS NOT ({', '.join(stored)})"
+        return insert(
+            samples,
+            ["change", "time_ms", "node", "late", *names],
+            f"(?, ?, ?, {late}, {', '.join('?' * len(names))})",
+            f"ON CONFLICT (time_ms, node) DO UPDATE SET {assigned} "
+            f"WHERE {changed_if} ({', '.join(merged)}) IS NOT ({', '.join(stored)})",
         )
 
     def delete(table: str) -> str:
@@ -114,9 +144,11 @@ def tables_of(catalogue: Catalogue) -> Tables:
         features=catalogue.feature_names,
         upsert_row=upsert(0, new_first, ["change = excluded.change", "late = 0"], f"{samples}.late OR"),
         upsert_fill=upsert(1, old_first, ["change = excluded.change"], ""),
-        insert_score=(
-            f"INSERT INTO {scores} (change, time_ms, node, model, score, x, contribution) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (time_ms, node) DO NOTHING"
+        insert_score=insert(
+            scores,
+            ["change", "time_ms", "node", "model", "score", "x", "contribution"],
+            "(?, ?, ?, ?, ?, ?, ?)",
+            "ON CONFLICT (time_ms, node) DO NOTHING",
         ),
         newest_changes=f"SELECT (SELECT MAX(change) FROM {samples}), (SELECT MAX(change) FROM {scores})",
         delete_samples=delete(samples),

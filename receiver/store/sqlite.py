@@ -8,11 +8,12 @@ our own mistake and stays what it is. Opening a connection costs some 0.2 ms.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from receiver.errors import ConfigurationError, StoreUnavailable
 
@@ -80,6 +81,22 @@ def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     connection.execute(f"PRAGMA cache_size = -{CACHE_BYTES // 1024}")
     connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
     connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def lock_beside(path: Path) -> IO[bytes]:
+    """Hold a lock beside the file, never on it: closing any handle of the file would drop SQLite's own locks."""
+    try:
+        handle = path.with_name(path.name + ".lock").open("ab")
+    except OSError as error:
+        raise ConfigurationError(f"store {path}: its lock file: {error}; nodescore needs to write there") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise ConfigurationError(
+            f"store {path}: another nodescore serves from it; stop that one, or give this one its own data directory"
+        ) from error
+    return handle
 
 
 def set_sync(connection: sqlite3.Connection, sync: Sync) -> None:

@@ -55,6 +55,23 @@ def test_everything_is_there_after_a_restart(path: Path) -> None:
     store.close()
 
 
+def test_many_rows_in_one_flush_are_stored_as_each_in_its_own(tmp_path: Path) -> None:
+    rows = [(1 + place % 2, T0 + place, (place, NAN if place % 3 else 1.0, -place)) for place in range(27)]
+    scores = [(node, time_ms, time_ms - T0, raw, (NAN,) * 3 if node == 1 else raw) for node, time_ms, raw in rows]
+    together, single = (EmbeddedStore.open(tmp_path / f"{name}.db", CATALOGUE) for name in ("together", "single"))
+    for store in (together, single):
+        store.add_nodes(names(2))
+        store.write(finished([(1, T0 + 4, (7, 7, 7))]))  # one is there already
+    together.write(finished(rows, fills=rows[:9], scores=scores_of(*scores)))
+    for row, score in zip(rows, scores, strict=True):
+        single.write(finished([row], scores=scores_of(score)))
+    assert stored_rows(together) == stored_rows(single)
+    assert stored_scores(together) == stored_scores(single)
+    assert len(stored_scores(together)) == 27
+    for store in (together, single):
+        store.close()
+
+
 def test_what_is_consumed_never_goes_back(embedded: EmbeddedStore) -> None:
     embedded.write(finished(consumed_seq=5))
     embedded.write(finished(consumed_seq=3))
