@@ -326,6 +326,19 @@ def test_a_record_is_consumed_when_every_row_with_a_sample_of_it_has_left(bench:
     assert bench.assembler.consumed_seq(2) == 2
 
 
+def test_a_late_row_that_has_not_left_holds_its_record_back_behind_any_number_of_others(bench: Bench) -> None:
+    many = range(BLOCK_ROWS + 5)
+    bench.send([(LOAD_1, T0 + step, 1.0) for step in many], T0)
+    for _ in range(2):
+        bench.depart(T0 + DEADLINE_MS)
+    bench.send([(LOAD_1, T0 - 1, 1.0)], T0 + 10_000)
+    bench.send([(DISK_A, T0 + step, 1.0) for step in many], T0 + 10_000)
+    first = bench.assembler.depart(T0 + 10_000 + DEADLINE_MS)
+    assert (len(first.again.node), first.more, bench.assembler.consumed_seq(3)) == (BLOCK_ROWS, True, 1)
+    second = bench.assembler.depart(T0 + 10_000 + DEADLINE_MS)
+    assert (len(second.again.node), second.more, bench.assembler.consumed_seq(3)) == (6, False, 3)
+
+
 def test_memory_is_given_back_after_the_horizon(bench: Bench) -> None:
     bench.warm(DISK_A, LOAD_1)
     assert bench.assembler.held_samples == FEWEST_CELLS + ROW_SAMPLES

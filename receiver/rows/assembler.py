@@ -23,24 +23,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from receiver.columns import Samples
+from receiver.rows.departure import Departure, Leaving
 from receiver.rows.forgetting import forget
-from receiver.rows.held import NONE, OPEN, nothing, with_free_cells, with_free_rows, with_series, with_targets
-from receiver.rows.passes import Leaving, give_up, leave, leave_again, place, take
+from receiver.rows.held import NONE, nothing, with_free_cells, with_free_rows, with_series, with_targets
+from receiver.rows.passes import give_up, leave, leave_again, oldest_seq, place, take
 from receiver.series import SeriesTable
 
 # What a row costs besides its samples, counted in samples of 20 bytes.
 ROW_SAMPLES = 8
 # Rows of a departure: their sums and features are 6 MiB.
 BLOCK_ROWS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """Rows that leave together."""
-
-    rows: Leaving  # complete, or at their deadline
-    again: Leaving  # left before and have got samples since, or late: for what the stored rows lack; no rates
-    more: bool  # there are more that can leave now
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +70,8 @@ class Assembler:
 
     def consumed_seq(self, newest_seq: int) -> int:
         """The journal record up to which every sample is in a row that has left."""
-        # Rows open, and become dirty, in the order of the records.
-        held = self._held
-        oldest_open, oldest_dirty = held.rows["after"][OPEN], held.head["first_dirty"][0]
-        seqs = [int(held.rows["first_seq"][row]) for row in (oldest_open, oldest_dirty) if row not in (OPEN, NONE)]
-        return min(seqs, default=newest_seq + 1) - 1
+        oldest = oldest_seq(self._held)
+        return newest_seq if oldest == NONE else oldest - 1
 
     def know_all(self) -> None:
         """Expect the series that a journal has brought back, of which no sample has come yet."""
@@ -143,6 +132,7 @@ class Assembler:
         leave(self._held, self._table.term, 0, 0, 0, self._none)
         leave_again(self._held, self._table.term, self._none)
         give_up(self._held, 0, 0)
+        oldest_seq(self._held)
 
     def _make_room(self, series: int) -> None:
         """Have entries for series below `series`, and for all targets."""
