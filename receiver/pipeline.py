@@ -1,9 +1,11 @@
 """The whole way from a request's bytes to an exposed score, on one page and without a framework or a thread.
 
-    decode    bytes → kept samples                                      the caller's thread
-    commit    samples → journal, synced → open rows                     one thread, which also calls
+    decode    bytes → kept samples
+    commit    samples → journal, synced → open rows
     flush     rows that can leave → features → scores → exposed, stored
     keep_house   journal trimmed, states saved, old rows deleted, model file watched
+
+One thread calls all of these.
 
 In: bodies, headers and the time. Raises `RequestError` (400…415) and `Unavailable` (503); a `commit` that returned
 has everything on disk, and may be answered 2xx. Costs are those of the stages.
@@ -16,7 +18,6 @@ stepped on from their last checkpoint over the rows stored since.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,6 +29,7 @@ from receiver.detector import Detector, NodeStates, Snapshot, Watch
 from receiver.errors import ModelError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
 from receiver.features import Features
+from receiver.handover import Handover
 from receiver.rows import Assembler, Departure, Timing
 from receiver.series import SeriesTable
 from receiver.settings import Settings
@@ -59,12 +61,19 @@ class Pipeline:
     """Every stage of one service, wired."""
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, store: EmbeddedStore, detector: Detector, exposition: Exposition
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        store: EmbeddedStore,
+        detector: Detector,
+        exposition: Exposition,
+        handover: Handover | None = None,
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self.store = store
         self.exposition = exposition
+        self.handover = handover
         self.metrics = exposition.metrics
         self.table = SeriesTable(catalogue, settings.max_series, settings.max_nodes)
         self.decoder = Decoder(self.table, settings.max_sample_age_seconds)
@@ -87,15 +96,13 @@ class Pipeline:
         self._housekeeping_ms = 0
         self._forgot_ms = 0
         self._forgetting: list[int] = []
-        self._table_lock = threading.Lock()  # decoding learns series on one thread, forgetting is on the other
         self._store_bytes = 0
         self._fail_overs = 0
 
     def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """The kept samples of a request. `headers` has lower-case names."""
         self.check_room()
-        with self._table_lock:
-            batch = self.decoder.decode(body, headers, now_ms)
+        batch = self.decoder.decode(body, headers, now_ms)
         metrics, kept = self.metrics, len(batch.samples)
         metrics.received_bytes.inc(len(body))
         metrics.samples_received.inc(batch.written.samples)
@@ -132,7 +139,7 @@ class Pipeline:
         scored, more = 0, True
         while more:
             departure = self.assembler.depart(now_ms)
-            scored += self._move_on(departure)
+            scored += self._move_on(departure, now_ms)
             more = departure.more
         return scored
 
@@ -217,9 +224,8 @@ class Pipeline:
             self._forgetting = []
         elif _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forgetting = self.assembler.idle(before_ms)
-            with self._table_lock:
-                self.table.forget(set(self._forgetting))
-                self.decoder.forget(self._forgetting)
+            self.table.forget(set(self._forgetting))
+            self.decoder.forget(self._forgetting)
             self._forgot_ms = now_ms
 
     def check_room(self) -> None:
@@ -233,13 +239,15 @@ class Pipeline:
                 retry_after_seconds=30,
             )
 
-    def _move_on(self, departure: Departure) -> int:
+    def _move_on(self, departure: Departure, now_ms: int) -> int:
         """Score, expose and store rows; how many were scored."""
         left, again = departure.rows, departure.again
         if not (len(left.node) or len(again.node)):
             return 0
         began = time.perf_counter()
         rows = self.features.rows(left)
+        if self.handover is not None:
+            self.handover.take_over(self.states, rows, self.table.nodes, now_ms)
         scores = self.states.score(rows)
         self.metrics.scoring_seconds.observe(time.perf_counter() - began)
         self._expose(scores)

@@ -25,6 +25,7 @@ from receiver.columns import Scores
 from receiver.detector import Detector
 from receiver.errors import NodescoreError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition, Snapshot
+from receiver.handover import Handover
 from receiver.health import Component
 from receiver.pipeline import Pipeline
 from receiver.settings import Settings, SettingsError
@@ -43,6 +44,8 @@ MAX_GROUP = 64
 LOCAL_HISTORY_MS = 3_600_000
 # A block that is on its way to TimescaleDB when the service stops; cut off, it is passed on again at the next start.
 OUTBOX_STOP_SECONDS = 10
+# A flush with nodes that another replica may have had waits so long for the database that knows.
+HANDOVER_SECONDS = 2
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +101,9 @@ class Service:
         except OSError as error:
             raise SettingsError(f"setting data_dir: {settings.data_dir}: {error.strerror}") from error
         store = EmbeddedStore.open(self._path, catalogue, settings.journal_sync)
-        self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition)
-        self._outbox = _outbox(settings, catalogue)
+        self._outbox, handover = _common_store(settings, catalogue)
+        self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition, handover)
+        self._outbox_stopping = threading.Event()
         self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
     def now_ms(self) -> int:
@@ -117,7 +121,10 @@ class Service:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._outbox_stopping.set()
         self._outbox_thread.join(OUTBOX_STOP_SECONDS)
+        if self._pipeline.handover is not None:
+            self._pipeline.handover.close()
         self._pipeline.store.close()
 
     async def write(self, body: bytes, headers: Mapping[str, str]) -> Batch:
@@ -279,7 +286,7 @@ class Service:
 
     def _pass_on(self) -> None:
         if self._outbox is not None:
-            self._outbox.run(self._stopping, self.now_ms)
+            self._outbox.run(self._outbox_stopping, self.now_ms)
 
     def _measure_outbox(self, now_ms: int) -> None:
         if self._outbox is None:
@@ -299,19 +306,21 @@ def _reason(check: Callable[[], None]) -> str:
     return ""
 
 
-def _outbox(settings: Settings, catalogue: Catalogue) -> Outbox | None:
+def _common_store(settings: Settings, catalogue: Catalogue) -> tuple[Outbox | None, Handover | None]:
+    """The two ways to a TimescaleDB, where one is configured."""
     if settings.store is None:
-        return None
+        return None, None
     from receiver.store.timescale import TimescaleStore
 
     dsn = settings.store.get_secret_value()
-    return Outbox(
+    outbox = Outbox(
         settings.embedded_path,
         catalogue,
         lambda: TimescaleStore.connect(dsn, catalogue, settings.retention_days),
         keep_ms=LOCAL_HISTORY_MS,
         retention_ms=int(settings.retention_days * 86_400_000),
     )
+    return outbox, Handover(lambda: TimescaleStore.connect(dsn, catalogue, patience_seconds=HANDOVER_SECONDS))
 
 
 def _answer(requests: Sequence[_Request], answers: Sequence[Batch | Exception]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver import errors, series, settings
+from receiver import errors, settings
 from receiver.errors import ConfigurationError, NodescoreError, RequestError, Unavailable
 
 STATUS = {
@@ -15,7 +15,7 @@ STATUS = {
     errors.DecodeError: 400,
     errors.BodyTooLarge: 413,
     errors.UnsupportedMedia: 415,
-    series.LimitReached: 400,
+    errors.LimitReached: 400,
     Unavailable: 503,
     errors.StoreUnavailable: 503,
     ConfigurationError: 500,

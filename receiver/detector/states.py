@@ -64,6 +64,13 @@ class NodeStates:
             contribution=np.concatenate([rows.x[:0], *(part.contribution for part in scored)])[order],
         )
 
+    def last_ms(self, node: Int32) -> Int64:
+        """When the last scored row of each of these nodes was; 0 where there was none."""
+        known = node < len(self._last_ms)
+        last_ms = np.zeros(len(node), np.int64)
+        last_ms[known] = np.maximum(self._last_ms[node[known]], 0)
+        return last_ms
+
     def snapshot(self, node: Int32 | None = None) -> Snapshot:
         """The states of those of these nodes that have been scored; of all where None."""
         if node is None:

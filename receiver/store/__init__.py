@@ -7,6 +7,26 @@ Both stores satisfy `RowStore`, and one test suite runs on both. All methods rai
 or the server does not answer; none is called from the event loop's thread.
 """
 
-from receiver.store.protocol import Finished, JournalRecord, Label, NewSeries, RowReader, RowStore, States, Verdict
+from receiver.store.protocol import (
+    Finished,
+    JournalRecord,
+    Label,
+    NewSeries,
+    RowReader,
+    RowStore,
+    StateReader,
+    States,
+    Verdict,
+)
 
-__all__ = ["Finished", "JournalRecord", "Label", "NewSeries", "RowReader", "RowStore", "States", "Verdict"]
+__all__ = [
+    "Finished",
+    "JournalRecord",
+    "Label",
+    "NewSeries",
+    "RowReader",
+    "RowStore",
+    "StateReader",
+    "States",
+    "Verdict",
+]

@@ -1,4 +1,4 @@
-"""Passes finished rows, scores and labels on from the embedded file to another store, as long as it takes.
+"""Passes finished rows, scores, labels and states on from the embedded file to another store, as long as it takes.
 
 In: what stands behind the file's watermarks. Out: the same in the other store; behind the watermarks moved, what is
 older than `keep_ms` is deleted from the file. A crash between the two repeats a block, which changes nothing. While
@@ -13,6 +13,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,8 @@ FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
 # Between two searches for what may be deleted here, and there.
 TRIM_INTERVAL_MS = 10_000
+# Between two looks for states that were saved meanwhile; they are saved once a minute.
+STATES_INTERVAL_MS = 10_000
 TRIM_ROWS = 10_000
 RETENTION_INTERVAL_MS = 3_600_000
 
@@ -72,6 +75,8 @@ class Outbox:
         self._source: PendingReader | None = None
         self._target: RowStore | None = None
         self._named: set[int] = set()  # node ids that the target knows
+        self._states_ms: dict[int, int] = {}  # of each node, the state that was passed on last
+        self._next_states_ms = 0
         self._next_trim_ms = 0
         self._next_retention_ms = 0
 
@@ -95,6 +100,8 @@ class Outbox:
                 self._target.delete_before(now_ms - self._retention_ms)
                 self._next_retention_ms = now_ms + RETENTION_INTERVAL_MS
             self._source.passed_on(block.watermarks)
+            if not block.rows_behind:  # behind the rows, so that who takes a node over finds all that came after
+                self._pass_states_on(now_ms, self._source, self._target)
             self._trim(now_ms, self._source)
         except NodescoreError as error:
             self._disconnect()
@@ -107,7 +114,7 @@ class Outbox:
         return len(block)
 
     def run(self, stop: threading.Event, now_ms: Callable[[], int]) -> None:
-        """Pass on until `stop` is set, whatever happens to the other store."""
+        """Pass on until `stop` is set, whatever happens to the other store; and then what was written last."""
         failures = 0
         while not stop.is_set():
             try:
@@ -129,6 +136,10 @@ class Outbox:
                     stop.wait(IDLE_SECONDS)
                 continue
             stop.wait(retry_seconds(failures, random.random()))  # noqa: S311  no secret depends on it
+        if not failures:  # else it would only hold up the end; all of it waits for the next start
+            self._next_states_ms = 0
+            with suppress(NodescoreError):
+                self.forward_once(now_ms())
         self.close()
 
     def close(self) -> None:
@@ -140,11 +151,7 @@ class Outbox:
 
     def _pass_on(self, block: Pending, source: PendingReader, target: RowStore) -> None:
         features = len(self._catalogue.feature_names)
-        unnamed = block.nodes - self._named
-        if unnamed:
-            names = source.nodes()
-            target.add_nodes({node: names[node] for node in unnamed})
-            self._named |= unnamed
+        self._name(block.nodes, source, target)
         rows, fills, none = block.rows, block.fills, Rows.empty(features)
         for version, scores in block.scores or (("", Scores.empty(features)),):
             # Together with the rows: mostly all scores are of one model, and appear there with what they score.
@@ -152,6 +159,23 @@ class Outbox:
             rows = fills = none
         for label in block.labels:
             target.add_label(label)
+
+    def _pass_states_on(self, now_ms: int, source: PendingReader, target: RowStore) -> None:
+        if now_ms < self._next_states_ms:
+            return
+        for states in source.states(self._states_ms):
+            nodes = states.node.tolist()
+            self._name(set(nodes), source, target)
+            target.save_states(states)
+            self._states_ms.update(zip(nodes, states.time_ms.tolist(), strict=True))
+        self._next_states_ms = now_ms + STATES_INTERVAL_MS
+
+    def _name(self, nodes: set[int], source: PendingReader, target: RowStore) -> None:
+        unnamed = nodes - self._named
+        if unnamed:
+            names = source.nodes()
+            target.add_nodes({node: names[node] for node in unnamed})
+            self._named |= unnamed
 
     def _trim(self, now_ms: int, source: PendingReader) -> None:
         if now_ms < self._next_trim_ms:

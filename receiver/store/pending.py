@@ -7,7 +7,7 @@ passed on gets a new number, so that it comes again: nothing is lost, and what c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from receiver.columns import Rows, Scores
 from receiver.store import labelling
-from receiver.store.protocol import Label
+from receiver.store.protocol import Label, States
 from receiver.store.reader import EmbeddedReader
 from receiver.store.schema import (
     FORWARDED_LABEL,
@@ -99,6 +99,24 @@ class PendingReader(EmbeddedReader):
                     (FORWARDED_LABEL, watermarks.label),
                 ),
             )
+
+    def states(self, passed_on_ms: Mapping[int, int]) -> list[States]:
+        """The saved states that are newer than what was passed on of their nodes, by model."""
+        with reading():
+            found = self._connection.execute("SELECT node, model, time_ms, state FROM states").fetchall()
+        by_version: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
+        for node, version, time_ms, state in found:
+            if time_ms > passed_on_ms.get(node, 0):
+                by_version.setdefault((version, len(state)), []).append((node, time_ms, state))
+        return [
+            States(
+                model_version=version,
+                node=np.array([node for node, _, _ in rows], np.int32),
+                time_ms=np.array([time_ms for _, time_ms, _ in rows], np.int64),
+                state=np.frombuffer(b"".join(state for _, _, state in rows), "<f4").reshape(len(rows), -1),
+            )
+            for (version, _), rows in by_version.items()
+        ]
 
     def trim(self, time_before_ms: int, limit: int) -> int:
         """Delete at most `limit` rows, and scores, that were passed on and are older; how many went."""

@@ -89,8 +89,18 @@ class RowReader(Protocol):
         """Give up files and connections."""
 
 
+class StateReader(RowReader, Protocol):
+    """A store that has states too."""
+
+    def load_states(self, model_version: str, nodes: Sequence[int]) -> States:
+        """The states that this model left of these nodes."""
+
+
 class RowStore(RowReader, Protocol):
     """A store that is also written to, idempotently."""
+
+    def save_states(self, states: States) -> None:
+        """Keep each node's newest state; the nodes are named."""
 
     def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
         """Name the node ids that later writes use."""

@@ -3,6 +3,8 @@
     nodes          id, cluster, name
     models         id, version, features: the order of the vectors of this model's scores
     labels         as in the embedded file, with times as timestamptz
+    states         node, model, time, state: what the detector knew of a node after its row at that time, for the
+                   replica that has the node next
     node_samples   time, node, and one double precision column a feature: the raw values, NULL where missing
     node_scores    time, node, model, score, and x and contribution as real[]
     node_dataset   a view: time, cluster, node, the features, and attack (0 or 1), the paper's form of the data
@@ -46,6 +48,11 @@ MIGRATIONS = (
     );
     CREATE INDEX labels_node_time ON labels (cluster, node, start_time);
     """,
+    """
+    CREATE TABLE states (
+        node integer PRIMARY KEY, model text NOT NULL, time timestamptz NOT NULL, state bytea NOT NULL
+    );
+    """,
 )
 
 CREATE_VERSION = "CREATE TABLE IF NOT EXISTS nodescore_schema (version integer NOT NULL)"
@@ -69,6 +76,19 @@ ADD_NODES = (
     "ORDER BY place ON CONFLICT DO NOTHING"
 )
 FIND_NODES = f"SELECT n.id FROM {_WANTED_NODES} JOIN nodes n USING (cluster, name) ORDER BY w.place"
+
+# [model version, nodes, times in ms, states]. Of two replicas' states the newer one stays.
+SAVE_STATES = (
+    f"INSERT INTO states AS t (node, model, time, state) SELECT w.node, %s, {at('w.time_ms')}, w.state "
+    "FROM unnest(%s::integer[], %s::bigint[], %s::bytea[]) AS w (node, time_ms, state) ORDER BY w.node "
+    "ON CONFLICT (node) DO UPDATE SET model = EXCLUDED.model, time = EXCLUDED.time, state = EXCLUDED.state "
+    "WHERE EXCLUDED.time > t.time"
+)
+# [model version, nodes]
+LOAD_STATES = (
+    f"SELECT node, {milliseconds('time')}, state FROM states "
+    "WHERE model = %s AND node = ANY(%s::integer[]) ORDER BY node"
+)
 
 # [digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, score, model]
 ADD_LABEL = (

@@ -23,7 +23,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Int32, NodeName, Rows, Scores
 from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store import labelling
-from receiver.store.protocol import Finished, Label
+from receiver.store.protocol import Finished, Label, States
 from receiver.store.timescale.binary_copy import render_samples, render_scores
 from receiver.store.timescale.migration import describe, migrate
 from receiver.store.timescale.schema import (
@@ -31,8 +31,10 @@ from receiver.store.timescale.schema import (
     ADD_NODES,
     DROP_CHUNKS,
     FIND_NODES,
+    LOAD_STATES,
     READ_BLOCK,
     READ_LABELS,
+    SAVE_STATES,
     statements_of,
 )
 from receiver.store.vectors import Vectors
@@ -49,7 +51,7 @@ CONNECTION_DEFAULTS = {
     "application_name": "nodescore",
 }
 # Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
-STATEMENT_TIMEOUT = "60s"
+PATIENCE_SECONDS = 60
 
 
 class TimescaleStore:
@@ -66,13 +68,19 @@ class TimescaleStore:
         )
 
     @classmethod
-    def connect(cls, dsn: str, catalogue: Catalogue, retention_days: float | None = None) -> Self:
+    def connect(
+        cls,
+        dsn: str,
+        catalogue: Catalogue,
+        retention_days: float | None = None,
+        patience_seconds: int = PATIENCE_SECONDS,
+    ) -> Self:
         """Connect and bring the tables to this version.
 
         With `retention_days`, the server deletes what is older by itself, where its licence has that; where not,
-        and in any case, `delete_before` does.
+        and in any case, `delete_before` does. No statement takes longer than `patience_seconds`.
         """
-        connection, secrets = _connect(dsn)
+        connection, secrets = _connect(dsn, patience_seconds)
         try:
             with _translated(secrets):
                 migrate(connection, catalogue, retention_days)
@@ -168,6 +176,25 @@ class TimescaleStore:
         found = self._fetch(READ_LABELS, (since_ms, until_ms))
         return [labelling.from_columns(row) for row in found]
 
+    def save_states(self, states: States) -> None:
+        """Keep each node's state, of nodes that `add_nodes` has named, where the stored one is not newer."""
+        packed = np.ascontiguousarray(states.state, "<f4")
+        columns = (self._database_ids(states.node).tolist(), states.time_ms.tolist(), list(map(bytes, packed)))
+        with self._transaction() as cursor:
+            cursor.execute(SAVE_STATES, (_storable(states.model_version), *columns))
+
+    def load_states(self, model_version: str, nodes: Sequence[int]) -> States:
+        """The states that this model left of these nodes; node ids are those of `nodes`."""
+        found = self._fetch(LOAD_STATES, (_storable(model_version), list(nodes)))
+        return States(
+            model_version=model_version,
+            node=np.array([node for node, _, _ in found], np.int32),
+            time_ms=np.array([time_ms for _, time_ms, _ in found], np.int64),
+            state=np.frombuffer(b"".join(state for _, _, state in found), "<f4").reshape(len(found), -1)
+            if found
+            else np.empty((0, 0), np.float32),
+        )
+
     def delete_before(self, time_ms: int) -> int:
         """Drop the chunks of rows and scores that are older as a whole; how many went."""
         gone = 0
@@ -244,10 +271,15 @@ def probe(dsn: str) -> str:
         connection.close()
 
 
-def _connect(dsn: str) -> tuple[psycopg.Connection[Any], list[str]]:
+def _connect(dsn: str, patience_seconds: int = PATIENCE_SECONDS) -> tuple[psycopg.Connection[Any], list[str]]:
     """A connection, and what of its DSN must not be shown."""
     try:
-        options = CONNECTION_DEFAULTS | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
+        longest = min(patience_seconds, int(CONNECTION_DEFAULTS["connect_timeout"]))
+        options = (
+            CONNECTION_DEFAULTS
+            | {"connect_timeout": str(longest)}
+            | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
+        )
     except psycopg.ProgrammingError:
         # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
         raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
@@ -255,7 +287,7 @@ def _connect(dsn: str) -> tuple[psycopg.Connection[Any], list[str]]:
     with _translated(secrets):
         # Not prepared, so that a pooler that changes servers between transactions can stand in between.
         connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
-        connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{patience_seconds}s",))
     return connection, secrets
 
 
