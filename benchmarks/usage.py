@@ -14,6 +14,21 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
+def children_cpu_seconds(pid: int) -> float:
+    """User and system time of a process, its children that run, and those that it has waited for."""
+    total = 0.0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if folder.name == str(pid):
+            total += sum(int(ticks) for ticks in fields[11:15])
+        elif fields[1] == str(pid):
+            total += int(fields[11]) + int(fields[12])
+    return total / TICKS_PER_SECOND
+
+
 def peak_memory_bytes(pid: int) -> int:
     """The most that was resident."""
     return _memory_bytes(pid, "VmHWM:")

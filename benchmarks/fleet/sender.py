@@ -120,7 +120,7 @@ class Shard:
         samples = sum(piece.samples for piece in pieces)
         due = plan.due_seconds(pieces[-1].scrape) if samples == SAMPLES_PER_SEND else deadline_seconds
         scrape = np.array([piece.scrape for piece in pieces], np.int64)
-        elapsed_seconds: Float64 = scrape * (plan.interval_seconds / plan.nodes)
+        elapsed_seconds = (scrape * (plan.interval_seconds / plan.nodes)).astype(np.float64)
         time_ms = np.floor((plan.start_seconds + elapsed_seconds) * 1000).astype(np.int64)
         begun_seconds = time.time()
         body = self._encoder.body(pieces, scrape % plan.nodes, scrape // plan.nodes, time_ms, elapsed_seconds)

@@ -50,7 +50,7 @@ def accepts(dsn: str) -> bool:
 class RootServer:
     """Postgres from an unpacked Debian root, run in it as user postgres on a data folder of its own."""
 
-    def __init__(self, root: Path, log: Path) -> None:
+    def __init__(self, root: Path, log: Path, fsync: bool = False) -> None:
         self.root = root
         port = free_port()
         self.dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres"
@@ -65,7 +65,7 @@ class RootServer:
             "shared_preload_libraries": "timescaledb",
             "timescaledb.telemetry_level": "off",
             "dynamic_shared_memory_type": "mmap",  # the root may have no /dev/shm
-            "fsync": "off",  # the data live as long as the test run
+            "fsync": "on" if fsync else "off",  # the data live as long as the test run
             "timezone": "Asia/Kathmandu",  # an offset of 5:45: whatever depends on the server's zone shows
         }
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -147,8 +147,11 @@ class GivenServer:
 
 
 @contextmanager
-def timescale_server(folder: Path) -> Iterator[TimescaleServer]:
-    """The server that this machine has, running; LookupError where it has none."""
+def timescale_server(folder: Path, fsync: bool = False) -> Iterator[TimescaleServer]:
+    """The server that this machine has, running; LookupError where it has none.
+
+    With `fsync` it waits for its disk, as one does whose data are to outlive a power cut; a container's always does.
+    """
     place = places.find("timescale")
     if isinstance(place, places.Missing):
         raise LookupError(place.why)
@@ -157,7 +160,7 @@ def timescale_server(folder: Path) -> Iterator[TimescaleServer]:
         return
     server: RootServer | ContainerServer
     if place.kind == "root":
-        server = RootServer(Path(place.at), folder / "timescale.log")
+        server = RootServer(Path(place.at), folder / "timescale.log", fsync)
     else:
         engine, image = place.at.split()
         server = ContainerServer(engine, image)
