@@ -76,7 +76,7 @@ def blocks(count: int, remade_share: float, features: int) -> Iterator[Finished]
             raw=random.lognormal(10, 5, (len(node) + len(again), features)),
             x=random.normal(0, 1, (len(node) + len(again), features)).astype(np.float32),
         )
-        contribution = np.abs(rows.x) / np.float32(features)
+        contribution = np.divide(np.abs(rows.x), features, dtype=np.float32)
         score = contribution.sum(axis=1).astype(np.float32)
         scores = Scores(rows.node, rows.time_ms, score, rows.x, contribution)
         yield Finished(rows, Rows.empty(features), scores, "benchmark", 0)
