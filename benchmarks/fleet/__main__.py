@@ -38,7 +38,7 @@ def lines(one: Outcome) -> dict[str, str]:
         "connections": f"{load.shards}",
         "requests a second, samples each": f"{one.requests / one.seconds:,.1f}, {one.samples / one.requests:,.0f}",
         "behind the pace, p99 / most, ms": f"{1e3 * one.behind_seconds[0]:.0f} / {1e3 * one.behind_seconds[1]:.0f}",
-        "at the first scrapes: most, s / until": f"{one.behind_warm_up_seconds:.1f} / {one.kept_pace_after_seconds:.0f}",
+        "first scrapes, most / until, s": f"{one.behind_warm_up_seconds:.1f} / {one.kept_pace_after_seconds:.0f}",
         "retries; refused": f"{_counts(one.retries)}; {_counts(one.refused)}",
         "answer p50 / p99, ms": _milliseconds(one.answer_seconds),
         "exposed after last acknowledgement, p50 / p99 / most, ms": _milliseconds(one.exposed_seconds),
