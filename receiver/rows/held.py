@@ -4,7 +4,7 @@ Ids are indices. A target's series have *slots*; each of its held rows has `room
 Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, or have left,
 by age (`before`, `after`): rings through the rows `OPEN` and `LEFT`, which are nothing else.
 
-Costs 48 bytes a series, 56 and one a catalogue term a target, 80 a held row and 9 a cell, twice where arrays have
+Costs 48 bytes a series, 56 and one a catalogue term a target, 72 a held row and 9 a cell, twice where arrays have
 just grown. `passes` is what works on them.
 """
 
