@@ -22,13 +22,14 @@ class Row:
     time_ms: int
     raw: Values
     x: Values
+    score: float
 
 
 def rows(dsn: str) -> list[Row]:
     """All stored and scored rows, by node and time; none where the service has made no tables yet."""
     features = CATALOGUE.feature_names
     query = sql.SQL(
-        "SELECT n.name, (extract(epoch FROM s.time) * 1000)::bigint, c.x, {} FROM node_samples s "
+        "SELECT n.name, (extract(epoch FROM s.time) * 1000)::bigint, c.score, c.x, {} FROM node_samples s "
         "JOIN nodes n ON n.id = s.node JOIN node_scores c USING (time, node) ORDER BY 1, 2"
     ).format(sql.SQL(", ").join(sql.SQL("s.") + sql.Identifier(name) for name in features))
     with psycopg.connect(dsn) as connection:
@@ -36,7 +37,17 @@ def rows(dsn: str) -> list[Row]:
             found = connection.execute(query).fetchall()
         except psycopg.errors.UndefinedTable:
             return []
-    return [Row(node, time_ms, _present(values), _present(x)) for node, time_ms, x, *values in found]
+    return [Row(node, time_ms, _present(values), _present(x), score) for node, time_ms, score, x, *values in found]
+
+
+def times_ms(dsn: str) -> dict[str, list[int]]:
+    """When the stored rows of each node were scraped, scored or not."""
+    query = (
+        "SELECT n.name, array_agg((extract(epoch FROM s.time) * 1000)::bigint ORDER BY s.time) "
+        "FROM node_samples s JOIN nodes n ON n.id = s.node GROUP BY n.name"
+    )
+    with psycopg.connect(dsn) as connection:
+        return dict(connection.execute(query).fetchall())
 
 
 def _present(values: list[float | None]) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.servers.prometheus import NodeExporter, answers
 class VmAgent(Process):
     """Scrapes and sends, keeps nothing."""
 
-    def __init__(self, config: str, url: str, folder: Path) -> None:
+    def __init__(self, config: str, url: str, folder: Path, flags: Sequence[str] = ()) -> None:
         address = f"127.0.0.1:{free_port()}"
         path = folder / "vmagent.yml"
         path.write_text(config, encoding="utf-8")
@@ -30,6 +31,7 @@ class VmAgent(Process):
                 f"-remoteWrite.tmpDataPath={folder / 'vmagent'}",
                 "-remoteWrite.flushInterval=1s",
                 f"-httpListenAddr={address}",
+                *flags,
             ],
             folder / "vmagent.log",
             lambda: answers(f"http://{address}/health"),
