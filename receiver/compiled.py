@@ -9,14 +9,18 @@ A negative index counts from the end, as ever, so an index that is made from inp
 of unequal sign add up to a float: keep to int64, or to uint64 where bits are mixed. No array is made inside (numba
 says so when it compiles): the caller gives room, and so knows the bound.
 
-The compiled code is kept beside the source, or in the user's cache, or where `NUMBA_CACHE_DIR` says; where none of
-these can be written, every process compiles anew. Its key is the source of its own file: what it calls stands in
-the same one, and the constants that it has from elsewhere are ones that do not change.
+Compiled code is kept in a folder named after the sources that it was compiled from, as Python keeps its own: under
+`NUMBA_CACHE_DIR` where that is set, else beside the source, else in the user's cache. Where none of these can be
+written, every process compiles anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
@@ -28,9 +32,38 @@ Result = TypeVar("Result")
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Decorate a function of arrays so that it is compiled."""
     # Counting references to arrays would take as long as the loops; nothing is made here, so nothing is to be freed.
-    options: dict[str, Any] = {"nogil": True, "boundscheck": True, "_nrt": False}
-    try:
-        machine_code = numba.njit(**options, cache=True)(function)
-    except RuntimeError:  # there is no place to keep it
-        machine_code = numba.njit(**options)(function)
+    options: dict[str, Any] = {"nogil": True, "boundscheck": True, "_nrt": False, "no_cfunc_wrapper": True}
+    machine_code = numba.njit(**options, cache=bool(_CONFIG.CACHE_DIR))(function)
     return cast("Callable[Parameters, Result]", machine_code)
+
+
+def _cache_folder() -> str:
+    """The first place that can be written; "" where there is none."""
+    # numba would look at one file's text, but a function has others compiled into it.
+    digest = blake2b(digest_size=8)
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    for place in _places():
+        folder = place / f"nodescore-{digest.hexdigest()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return str(folder)
+    return ""
+
+
+def _places() -> Iterator[Path]:
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given:
+        yield Path(given)
+    else:
+        yield Path(__file__).parent / "__pycache__"
+        if "HOME" in os.environ:
+            yield Path(os.environ["HOME"]) / ".cache"
+
+
+# Set before the first function is decorated.
+_CONFIG: Any = numba.config
+_CONFIG.CACHE_DIR = _cache_folder()
