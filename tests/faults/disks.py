@@ -13,8 +13,8 @@ from tests.servers.process import wait_until
 
 DISK_BYTES = 64 * 1024 * 1024
 _BLOCK = bytes(64 * 1024)
-# This load writes some 10 MB of log in as many seconds; the short times let the journal be trimmed meanwhile.
-BUDGET = {"max_disk_bytes": 8 * 1024 * 1024, "late_horizon_seconds": 1, "max_rate_gap_seconds": 2}
+# This load writes some 5 MB of log in as many seconds; the short times let the journal be trimmed meanwhile.
+BUDGET = {"max_disk_bytes": 4 * 1024 * 1024, "late_horizon_seconds": 1, "max_rate_gap_seconds": 2}
 # While the disk stays full. Less than the first Retry-After, so that one round of retries finds it mended.
 FULL_SECONDS = 3.0
 
@@ -52,7 +52,7 @@ def fill_disk(load: Load) -> Outcome:
 def use_up_budget(load: Load) -> Outcome:
     """Send until the file is over `max_disk_bytes`. Most of it is the log, and the journal's consumed records."""
     wait_until(lambda: load.ledger.refusals.get(503), "requests are answered 503", 60)
-    wait_until(load.service.ready, "the service is ready again, without a restart", 15)
+    wait_until(load.service.ready, "the service is ready again, without a restart", 12)
     load.go_on(2000, timeout_seconds=60)
     return load.finish("max_disk_bytes used up", 1)
 

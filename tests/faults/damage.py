@@ -1,0 +1,219 @@
+"""The embedded file, damaged: what is still in it, read without SQLite, and what the service makes of it.
+
+`Specimen` is a data folder that a service under load has left behind. `intact` finds the journal's records in the bytes
+of its files by their magic and checksum: independent of SQLite and of receiver/store, and of the state of any page but
+the record's own. `examine` starts a service on a damaged copy.
+
+A record of this load fits into one page (https://www.sqlite.org/fileformat2.html), so its bytes stand together. In
+the write-ahead log a record counts where its transaction is whole: where a frame that ends one stands behind it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import sqlite3
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults import stored
+from tests.faults.account import same
+from tests.faults.load import ASSEMBLY_DEADLINE_SECONDS, CATALOGUE, DATA_FOLDER, Service, under_load
+from tests.faults.oracle import Key, Labels, Rows, Sample, expected_rows
+from tests.servers.process import wait_until
+from tests.wire.requests import HEADERS, Series, body
+
+PAGE_BYTES = 8192
+_WAL_HEADER_BYTES = 32
+_FRAME = struct.Struct(">IIII")  # page, size of the database after a commit or 0, two salts; then two checksums
+_FRAME_HEADER_BYTES = 24
+_RECORD = struct.Struct("<4sIQq")  # magic, CRC-32 of all behind it, samples, received_ms
+# Of a specimen: some hundred rows, half a megabyte.
+SAMPLES = 6000
+STORED_SECONDS = ASSEMBLY_DEADLINE_SECONDS + 2.5
+_NEW_NODE = {"cluster": "east", "node": "after", "instance": "10.0.1.1:9100", "job": "node"}
+
+Damage = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A data folder with its embedded file, and what the service had acknowledged."""
+
+    folder: Path
+    rows: Rows
+    labels: dict[int, Labels]  # of the service's series ids
+
+    @property
+    def file(self) -> Path:
+        """The embedded file."""
+        return self.folder / "nodescore.sqlite"
+
+    def pages_of(self, table: str, kind: str = "leaf") -> list[int]:
+        """The numbers of a table's pages, from 1."""
+        with closing(sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            found = connection.execute(
+                "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = ? ORDER BY pageno", (table, kind)
+            ).fetchall()
+        return [page for (page,) in found]
+
+
+def left_behind(folder: Path, seed: int, killed: bool, log: bool) -> Specimen:
+    """What a service leaves that was stopped, or killed under load; `log`: with its write-ahead log beside the file."""
+    with under_load(folder, seed) as load:
+        load.go_on(SAMPLES)
+        if killed:
+            load.service.kill()
+            load.sender.close()
+        else:
+            load.finish("", 0)
+        acknowledged = list(load.ledger.samples())
+    if killed and not log:
+        # The last connection that closes copies the log back.
+        with closing(sqlite3.connect(load.service.embedded_path)) as connection:
+            connection.execute("SELECT * FROM progress").fetchall()
+    return Specimen(load.service.data_dir, expected_rows(acknowledged, CATALOGUE), _labels(load.service.data_dir))
+
+
+def _labels(folder: Path) -> dict[int, Labels]:
+    """Read from a copy, because reading would copy the log back."""
+    with tempfile.TemporaryDirectory() as other:
+        copy = shutil.copytree(folder, Path(other) / "copy")
+        with closing(sqlite3.connect(copy / "nodescore.sqlite")) as connection:
+            found = connection.execute("SELECT id, labels FROM series").fetchall()
+    return {id_: tuple((name, value) for name, value in json.loads(labels)) for id_, labels in found}
+
+
+def intact(specimen: Specimen, folder: Path) -> Rows:
+    """The rows all of whose samples of features are in records that are intact in this folder's files."""
+    samples = {
+        Sample(specimen.labels[series], time_ms, value)
+        for content in _contents(folder)
+        for series, time_ms, value in _records(content)
+    }
+    rows = expected_rows(samples, CATALOGUE)
+    return {key: values for key, values in rows.items() if specimen.rows.get(key) == values}
+
+
+def _contents(folder: Path) -> Iterator[bytes]:
+    """The pages of the file, and of the log as far as they are committed."""
+    yield (folder / "nodescore.sqlite").read_bytes()
+    log = folder / "nodescore.sqlite-wal"
+    content = log.read_bytes() if log.exists() else b""
+    pages: list[bytes] = []
+    step = _FRAME_HEADER_BYTES + PAGE_BYTES
+    for start in range(_WAL_HEADER_BYTES, len(content) - step + 1, step):
+        _, committed, *_ = _FRAME.unpack_from(content, start)
+        pages.append(content[start + _FRAME_HEADER_BYTES : start + step])
+        if committed:
+            yield from pages
+            pages.clear()
+
+
+def _records(content: bytes) -> Iterator[tuple[int, int, float]]:
+    """(series, time_ms, value) of every record whose checksum is right."""
+    for match in re.finditer(b"NSJ1", content):
+        start = match.start()
+        if len(content) - start < _RECORD.size:
+            continue
+        _, checksum, count, _ = _RECORD.unpack_from(content, start)
+        end = start + _RECORD.size + 20 * count
+        if count > PAGE_BYTES or zlib.crc32(content[start + 8 : end]) != checksum:
+            continue
+        columns = content[start + _RECORD.size : end]
+        yield from zip(
+            struct.unpack(f"<{count}i", columns[16 * count :]),
+            struct.unpack(f"<{count}q", columns[: 8 * count]),
+            struct.unpack(f"<{count}d", columns[8 * count : 16 * count]),
+            strict=True,
+        )
+
+
+def examine(specimen: Specimen, damage: Damage, folder: Path) -> list[str]:
+    """Start a service on a damaged copy in `folder`; all that is not as it must be."""
+    data = shutil.copytree(specimen.folder, folder / DATA_FOLDER)
+    damage(data)
+    must_have = intact(specimen, data)
+    service = Service(folder, environment={"NODESCORE_ASSEMBLY_DEADLINE_SECONDS": str(ASSEMBLY_DEADLINE_SECONDS)})
+    try:
+        service.start()
+    except RuntimeError as error:
+        return [f"does not start: {str(error).splitlines()[-1]}"]
+    try:
+        return _faults_of(service, specimen, must_have)
+    finally:
+        service.kill()
+        shutil.rmtree(folder / DATA_FOLDER)
+
+
+def _faults_of(service: Service, specimen: Specimen, must_have: Rows) -> list[str]:
+    now_ms = time.time_ns() // 1_000_000
+    status = _send_new_row(service, now_ms)
+    if status != 204:
+        return [f"answers {status} to a request: {service.state()}"]
+
+    def missing() -> set[Key]:
+        found = _found(service)
+        return {key for key, values in must_have.items() if not (key in found and same(values, found[key]))}
+
+    try:
+        wait_until(lambda: not missing(), "the rows of intact records", STORED_SECONDS)
+    except TimeoutError:
+        return [f"{len(missing())} of {len(must_have)} rows of intact records are not there, or have other values"]
+    faults = []
+    lost = len(specimen.rows.keys() - _found(service).keys())
+    counted = [line for line in service.metrics().splitlines() if re.match(r"nodescore_\w*damaged\w* [^0]", line)]
+    if lost and not counted:
+        faults.append(f"{lost} rows are lost, and nothing is counted")
+    if lost and "WARNING" not in service.log.read_text():
+        faults.append(f"{lost} rows are lost, and the log does not say so")
+    return faults
+
+
+def _found(service: Service) -> Rows:
+    """The rows that can be read; none where the damage does not let them be read."""
+    try:
+        return dict(stored.embedded(service.embedded_path, CATALOGUE))
+    except sqlite3.Error:
+        return {}
+
+
+def _send_new_row(service: Service, now_ms: int) -> int:
+    connection = http.client.HTTPConnection(service.address, timeout=10)
+    series = Series(sorted({"__name__": "node_load1", **_NEW_NODE}.items()), [(1.0, now_ms)])
+    with closing(connection):
+        connection.request("POST", "/api/v1/write", body(1, [series]), HEADERS[1])
+        return connection.getresponse().status
+
+
+def truncated(name: str, share: float) -> Damage:
+    """Cut a file off after this share of its bytes."""
+
+    def damage(folder: Path) -> None:
+        path = folder / name
+        with path.open("r+b") as file:
+            file.truncate(int(path.stat().st_size * share))
+
+    return damage
+
+
+def flipped(name: str, *places: int) -> Damage:
+    """Flip one bit, which one depends on the place, of the bytes at these places."""
+
+    def damage(folder: Path) -> None:
+        with (folder / name).open("r+b") as file:
+            for place in places:
+                file.seek(place)
+                (byte,) = file.read(1)
+                file.seek(place)
+                file.write(bytes([byte ^ 1 << place % 8]))
+
+    return damage
