@@ -1,8 +1,11 @@
 """Print the tables: `python -m benchmarks.fleet [--nodes 5000] [--minutes 10] [--curve] [--json FILE]`.
 
 In: a real node_exporter's exposition (--exposition, or one is started), given so many CPUs that it has --series. A
-service as it comes (journal synced, rows scored and stored) has one core, the sender another. --curve does the same
-for 50, 500 and 5,000 nodes, each with its share of the connections, as a Prometheus opens no more than it needs.
+service as it comes (journal synced, rows scored and stored) has one core, the sender another.
+
+--curve does the same for 50, 500 and 5,000 nodes. A small fleet has small batches, as its few rows are not made to
+wait for each other; so there are two curves: every node each 10 s, with the connections that a Prometheus would open,
+and all fleets with as many rows a second as the largest, so that only the number of nodes differs.
 """
 
 from __future__ import annotations
@@ -10,14 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.fleet.run import INTERVAL_SECONDS, Load, Outcome, run
+from benchmarks.fleet.run import Load, Outcome, run
+from benchmarks.fleet.watch import SCRAPE_SECONDS
 from benchmarks.node_exporter import scrape, with_series
 from receiver import catalogue
 
+INTERVAL_SECONDS = 10.0
 CURVE_NODES = (50, 500, 5000)
 MIB = 2**20
 
@@ -25,9 +31,9 @@ MIB = 2**20
 def lines(one: Outcome) -> dict[str, str]:
     """The figures of a run, each with its name."""
     load, first, last = one.load, one.moments[0], one.moments[-1]
-    offered_rows = load.nodes / INTERVAL_SECONDS
+    offered_rows = load.nodes / load.interval_seconds
     return {
-        "nodes": f"{load.nodes:,}",
+        "nodes; each every": f"{load.nodes:,}; {load.interval_seconds:g} s",
         "samples a second, offered / taken": f"{offered_rows * one.series:,.0f} / {one.samples / one.seconds:,.0f}",
         "rows a second, offered / taken": f"{offered_rows:,.1f} / {one.rows / one.seconds:,.1f}",
         "service, share of its core": f"{one.service_cpu_seconds / one.seconds:.1%}",
@@ -67,12 +73,27 @@ def growth(one: Outcome) -> str:
     """A line for each minute."""
     rows = [["minute", "service, share of its core", "memory MiB", "journal MiB", "store MiB"], ["---"] * 5]
     begun = one.moments[0].seconds
-    every_minute = [moment for moment in one.moments if round(moment.seconds - begun) % 60 < INTERVAL_SECONDS]
+    every_minute = [moment for moment in one.moments if round(moment.seconds - begun) % 60 < SCRAPE_SECONDS]
     for before, now in pairwise(every_minute):
         share = (now.cpu_seconds - before.cpu_seconds) / (now.seconds - before.seconds)
         sizes = [now.memory_bytes, now.metrics["nodescore_journal_bytes"], now.metrics["nodescore_store_bytes"]]
         rows.append([f"{(now.seconds - begun) / 60:.0f}", f"{share:.1%}", *(f"{size / MIB:.0f}" for size in sizes)])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def loads(given: argparse.Namespace) -> list[Load]:
+    """What to run."""
+    if not given.curve:
+        return [Load(given.nodes, given.minutes or 10, INTERVAL_SECONDS, given.shards, given.version)]
+    minutes, most = given.minutes or 2, CURVE_NODES[-1]
+    natural = [
+        Load(nodes, minutes, INTERVAL_SECONDS, max(1, round(given.shards * nodes / most)), given.version)
+        for nodes in CURVE_NODES
+    ]
+    crowded = [
+        Load(nodes, minutes, INTERVAL_SECONDS * nodes / most, given.shards, given.version) for nodes in CURVE_NODES[:-1]
+    ]
+    return crowded + natural
 
 
 def main() -> None:
@@ -92,13 +113,10 @@ def main() -> None:
     print(f"{platform.platform()}, Python {platform.python_version()}")
     print(f"{given.series} series a node, {kept} of them kept; remote write version {given.version}\n", flush=True)
     outcomes = []
-    for nodes in CURVE_NODES if given.curve else (given.nodes,):
-        minutes = given.minutes or (2 if given.curve else 10)
-        shards = max(1, round(given.shards * nodes / 5000)) if given.curve else given.shards
-        outcomes.append(run(scraped, Load(nodes, minutes, shards, given.version)))
-        if given.curve:
-            print(f"{nodes} nodes: {1e6 * outcomes[-1].cpu_seconds_per_row:.0f} µs a row", flush=True)
-    print(f"\n{table(outcomes)}\n\n{growth(outcomes[-1])}")
+    for load in loads(given):
+        outcomes.append(run(scraped, load))
+        print(f"{load}: {1e6 * outcomes[-1].cpu_seconds_per_row:.0f} µs a row", file=sys.stderr, flush=True)
+    print(f"{table(outcomes)}\n\n{growth(outcomes[-1])}")
     if given.json:
         given.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=2) + "\n")
 

@@ -59,10 +59,11 @@ class Shape:
 class Encoder:
     """Makes the bodies of a fleet's requests."""
 
-    def __init__(self, scraped: list[Scraped], shards: int, version: int) -> None:
+    def __init__(self, scraped: list[Scraped], shards: int, version: int, interval_seconds: float) -> None:
         self.series = len(scraped)
         self.shards = shards
         self.version = version
+        self._interval_seconds = interval_seconds
         self._scraped = scraped
         self._values = Values.of(scraped)
         self._shapes: dict[tuple[tuple[int, int, int], ...], Shape] = {}
@@ -75,11 +76,6 @@ class Encoder:
         """How many these are."""
         return len(range(residue, self.series, self.shards))
 
-    @property
-    def shapes(self) -> int:
-        """How many have been encoded."""
-        return len(self._shapes)
-
     def body(
         self, pieces: Sequence[Piece], node: Int64, round_: Int64, time_ms: Int64, elapsed_seconds: Float64
     ) -> bytes:
@@ -90,7 +86,8 @@ class Encoder:
             shape = self._shapes[key] = self._encode(pieces)
         message = shape.message.copy()
         value = np.empty(len(shape.series))
-        evaluate(self._values, shape.series, shape.slot, node, elapsed_seconds, round_, value)
+        interval = self._interval_seconds
+        evaluate(self._values, shape.series, shape.slot, node, round_, elapsed_seconds, interval, value)
         _replace(message, shape.stamp_at, shape.valued, shape.slot, time_ms, value.view(np.int64))
         _rename(message, shape.name_at, shape.name_slot, node)
         return bytes(cramjam.snappy.compress_raw(message.data))

@@ -19,9 +19,8 @@ from benchmarks.node_exporter import Scraped
 from benchmarks.usage import cpu_seconds, peak_memory_bytes
 from tests.servers.nodescore import Nodescore
 
-INTERVAL_SECONDS = 10.0
-# Scrapes of each node before those that count: the first ones name all series, which costs more than knowing them.
-WARM_UP_ROUNDS = 9
+# Before the minutes that count: the first scrapes name all series, which costs more than knowing them.
+WARM_UP_SECONDS, WARM_UP_SECONDS_PER_NODE = 30.0, 0.012
 # A request that waits longer is behind; less is what the sender's own loop takes when several shards are due.
 BEHIND_SECONDS = 0.1
 # Without load: before it, when no node is known, and after it, when all are.
@@ -37,6 +36,7 @@ class Load:
 
     nodes: int
     minutes: float  # that count
+    interval_seconds: float
     shards: int
     version: int
 
@@ -83,7 +83,7 @@ class Outcome:
 
 def run(scraped: list[Scraped], load: Load) -> Outcome:
     """Start a service with everything on, send, look, end it."""
-    encoder = Encoder(scraped, load.shards, load.version)
+    encoder = Encoder(scraped, load.shards, load.version, load.interval_seconds)
     os.sched_setaffinity(0, {SENDER_CORE})
     with tempfile.TemporaryDirectory() as folder:
         service = Nodescore(Path(folder))
@@ -91,12 +91,10 @@ def run(scraped: list[Scraped], load: Load) -> Outcome:
         service.start()
         try:
             idle_before = _idle_share(service.pid)
-            plan = Plan(
-                nodes=load.nodes,
-                rounds=WARM_UP_ROUNDS + round(load.minutes * 60 / INTERVAL_SECONDS),
-                interval_seconds=INTERVAL_SECONDS,
-                start_seconds=time.time() + 1,
-            )
+            warm_up_seconds = WARM_UP_SECONDS + WARM_UP_SECONDS_PER_NODE * load.nodes
+            seconds = warm_up_seconds + 60 * load.minutes
+            rounds = round(seconds / load.interval_seconds)
+            plan = Plan(load.nodes, rounds, load.interval_seconds, start_seconds=time.time() + 1)
             sent, seen = asyncio.run(_send(service, encoder, plan))
             idle_after = _idle_share(service.pid)
             peak = peak_memory_bytes(service.pid)
@@ -131,8 +129,8 @@ def _idle_share(pid: int) -> float:
 def _outcome(
     load: Load, series: int, plan: Plan, sent: Sent, seen: Seen, idle: tuple[float, float], peak_bytes: int
 ) -> Outcome:
-    warm = plan.nodes * WARM_UP_ROUNDS
-    counted = [one for one in seen.moments if plan.due_seconds(warm) <= one.seconds <= plan.due_seconds(plan.scrapes)]
+    end_seconds = plan.due_seconds(plan.scrapes)
+    counted = [one for one in seen.moments if end_seconds - 60 * load.minutes <= one.seconds <= end_seconds]
     first, last = counted[0], counted[-1]
     requests = np.array(sent.requests)
     inside = (requests[:, 0] >= first.seconds) & (requests[:, 0] < last.seconds)

@@ -18,8 +18,8 @@ from receiver.compiled import compiled
 
 # What counts, of a node_exporter: its own types are not in what is sent.
 COUNTER = re.compile(r"_(total|count|sum|bucket)$|^node_vmstat_")
-# A counter's noise, in seconds of its pace: less than an interval, so that none ever falls.
-NOISE_SECONDS = 2.0
+# A counter's noise, in intervals of its pace: less than one, so that none ever falls.
+NOISE_INTERVALS = 0.2
 # A gauge's noise, as a share of it; small whole ones (a state, a number of CPUs) stand still.
 NOISE_SHARE = 0.04
 STILL_BELOW = 100.0
@@ -52,7 +52,14 @@ class Values(NamedTuple):
 
 @compiled
 def evaluate(
-    values: Values, series: Int32, slot: Int32, node: Int64, elapsed_seconds: Float64, round_: Int64, out: Float64
+    values: Values,
+    series: Int32,
+    slot: Int32,
+    node: Int64,
+    round_: Int64,
+    elapsed_seconds: Float64,
+    interval_seconds: float,
+    out: Float64,
 ) -> None:
     """Put the value of each sample into `out`: of a series, of the node that is in a slot, at the slot's time."""
     for i in range(len(series)):
@@ -60,7 +67,9 @@ def evaluate(
         seed = node[s] * 7919 + k * 104729
         pace = 0.7 + 0.3 * _uniform(node[s])
         noise = _uniform(seed + round_[s] * 15485863)
-        value = values.base[k] + values.per_second[k] * pace * (elapsed_seconds[s] + NOISE_SECONDS * noise)
+        value = values.base[k] + values.per_second[k] * pace * (
+            elapsed_seconds[s] + NOISE_INTERVALS * interval_seconds * noise
+        )
         value += values.swing[k] * (noise - 0.5)
         out[i] = np.floor(value) if values.whole[k] else value
 
