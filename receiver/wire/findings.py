@@ -15,8 +15,8 @@ from receiver.errors import DecodeError
 from receiver.settings import MAX_SERIES_PER_REQUEST
 from receiver.wire import whole
 from receiver.wire.batch import Collector
+from receiver.wire.fields import Found
 from receiver.wire.known import KnownSeries
-from receiver.wire.scan import Found
 
 Labels = list[tuple[str, str]]
 # The message of one series → itself and its labels; raises protobuf's `DecodeError` or `ValueError`.

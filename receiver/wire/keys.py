@@ -1,6 +1,6 @@
 """Byte strings that were met before, with a number each: the labels of series, the names of metrics.
 
-Equal bytes have equal numbers: `scan.find` finds a key by a hash with a secret seed, and then compares. Costs some
+Equal bytes have equal numbers: `lookup.find` finds them. Costs some
 10 µs to add a key and 50 ns to find it; memory is the keys' bytes and some 40 more for each.
 """
 
@@ -12,12 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from receiver.columns import Int32, Int64
-from receiver.wire.scan import WORD_BYTES, Table, UInt8, UInt64, find, link
-
-
-def words_of(data: bytes | UInt8) -> UInt64:
-    """A view of a buffer: the eight bytes from each place on, as a number."""
-    return np.ndarray((max(len(data) - WORD_BYTES + 1, 0),), "<u8", data, strides=(1,))
+from receiver.wire.lookup import WORD_BYTES, Table, UInt8, find, link, words_of
 
 
 class Keys:

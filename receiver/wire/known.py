@@ -15,8 +15,8 @@ from receiver.replicas import NO_REPLICA, Replicas
 from receiver.series import UNWANTED, SeriesTable
 from receiver.settings import MAX_LABEL_BYTES, MAX_LABELS
 from receiver.wire.keys import Keys
+from receiver.wire.lookup import UNKNOWN, WORD_BYTES, UInt8
 from receiver.wire.remote_write_v1_pb2 import Label, TimeSeries
-from receiver.wire.scan import UNKNOWN, WORD_BYTES, UInt8
 from receiver.wire.wanted import wanted_of
 
 # Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their

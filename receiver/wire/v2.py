@@ -1,7 +1,7 @@
 """Request (2.0) → kept samples, without parsing what is not kept.
 
-In: a decoded body. Out: samples and counts in the collector, arrays fresh. Raises `DecodeError`. Costs what `scan`
-costs, and some 5 µs for each series that it sets aside.
+In: a decoded body. Out: samples and counts in the collector, arrays fresh. Raises `DecodeError`. Costs what the
+scan costs, and some 5 µs for each series that it sets aside.
 
 A reference means something only within its request, so a wanted series is looked up by its labels as version 1
 encodes them; both versions know a series by the same bytes.
@@ -17,32 +17,32 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
 from receiver.settings import MAX_SYMBOLS_PER_REQUEST
+from receiver.wire import scan_v2
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import RequestV2
 from receiver.wire.findings import Labels, collect, room, take_all
-from receiver.wire.keys import words_of
 from receiver.wire.known import KnownSeries
+from receiver.wire.lookup import words_of
 from receiver.wire.remote_write_v2_pb2 import TimeSeries
-from receiver.wire.scan import Symbols, count_v2, scan_v2
 
 
 def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
     """Collect the samples of a version 2 request."""
-    symbol_count, count = count_v2(np.frombuffer(body, np.uint8))
+    symbol_count, count = scan_v2.count(np.frombuffer(body, np.uint8))
     if count < 0:  # what only protobuf can read
         request = _open(body)
         symbol_count, count, body = len(request.symbols), len(request.timeseries), request.SerializeToString()
     found = room(count)
     if symbol_count > MAX_SYMBOLS_PER_REQUEST:
         raise DecodeError(f"the request has {symbol_count} symbols; the limit is {MAX_SYMBOLS_PER_REQUEST}")
-    symbols = Symbols(
+    symbols = scan_v2.Symbols(
         symbol=np.empty((symbol_count, 2), np.int64),
         metric=np.empty(symbol_count, np.int64),
         series=np.empty((count, 2), np.int64),
         labels=known.label_room,
         label_words=words_of(known.label_room),
     )
-    scan_v2(np.frombuffer(body, np.uint8), words_of(body), known.wanted, known.keys.table, found, symbols)
+    scan_v2.scan(np.frombuffer(body, np.uint8), words_of(body), known.wanted, known.keys.table, found, symbols)
 
     @cache  # they are seldom asked for
     def texts() -> list[bytes]:

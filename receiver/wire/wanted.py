@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from receiver.catalogue import Catalogue
-from receiver.wire.keys import Keys, words_of
-from receiver.wire.scan import WORD_BYTES, Wanted
+from receiver.wire.fields import Wanted
+from receiver.wire.keys import Keys
+from receiver.wire.lookup import WORD_BYTES, words_of
 
 
 def wanted_of(catalogue: Catalogue) -> Wanted:

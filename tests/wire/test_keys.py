@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.wire.keys import Keys
-from receiver.wire.scan import UNKNOWN
+from receiver.wire.lookup import UNKNOWN
 
 ANY_KEYS = st.lists(st.binary(max_size=40), unique=True, max_size=200)
 

@@ -10,10 +10,9 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.wire import Decoder, scan, v2
+from receiver.wire import Decoder, fields, lookup, scan_v1, scan_v2, v2
 from receiver.wire.batch import Collector, TimeWindow
 from receiver.wire.envelope_pb2 import RequestV2, WriteRequestV1
-from receiver.wire.scan import count_v1, count_v2
 from tests.wire.requests import HEADERS, MESSAGES, NOW_MS, Series, any_series, body, decoder, series
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2])
@@ -21,7 +20,7 @@ VERSIONS = pytest.mark.parametrize("version", [1, 2])
 
 def counted(version: int, message: bytes) -> int:
     octets = np.frombuffer(message, np.uint8)
-    return count_v1(octets) if version == 1 else count_v2(octets)[1]
+    return scan_v1.count(octets) if version == 1 else scan_v2.count(octets)[1]
 
 
 def parsed(version: int, message: bytes) -> WriteRequestV1 | RequestV2:
@@ -101,7 +100,12 @@ def test_symbols_may_come_after_the_series_and_at_the_very_end() -> None:
 
 def test_a_decoder_has_all_its_loops_compiled_before_the_first_request() -> None:
     def signatures() -> dict[str, int]:
-        return {name: len(loop.signatures) for name, loop in vars(scan).items() if hasattr(loop, "signatures")}
+        return {
+            f"{module.__name__}.{name}": len(loop.signatures)
+            for module in (fields, lookup, scan_v1, scan_v2)
+            for name, loop in vars(module).items()
+            if hasattr(loop, "signatures")
+        }
 
     one = decoder()
     before = signatures()
