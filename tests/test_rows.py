@@ -15,8 +15,8 @@ from receiver import catalogue
 from receiver.columns import STALE_NAN_BITS, Bool, Rows, Samples
 from receiver.features import Features
 from receiver.rows import Assembler, Timing
+from receiver.rows.arriving import FEWEST_CELLS
 from receiver.rows.assembler import BLOCK_ROWS, ROW_SAMPLES
-from receiver.rows.passes import FEWEST_CELLS
 from receiver.series import SeriesTable
 
 CATALOGUE = catalogue.load()

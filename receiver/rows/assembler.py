@@ -23,10 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from receiver.columns import Samples
+from receiver.rows.arriving import place, take
 from receiver.rows.departure import Departure, Leaving
 from receiver.rows.forgetting import forget
 from receiver.rows.held import NONE, nothing, with_free_cells, with_free_rows, with_series, with_targets
-from receiver.rows.passes import give_up, leave, leave_again, oldest_seq, place, take
+from receiver.rows.leaving import give_up, leave, leave_again, oldest_seq
 from receiver.series import SeriesTable
 
 # What a row costs besides its samples, counted in samples of 20 bytes.

@@ -5,7 +5,7 @@ Rows stand in two kinds of list: those of one target by time (`older`, `newer`),
 by age (`before`, `after`): rings through the rows `OPEN` and `LEFT`, which are nothing else.
 
 Costs 48 bytes a series, 56 and one a catalogue term a target, 72 a held row and 9 a cell, twice where arrays have
-just grown. `passes` is what works on them.
+just grown. `arriving`, `leaving` and `forgetting` work on them.
 """
 
 from __future__ import annotations
