@@ -111,8 +111,8 @@ class Settings(BaseModel):
     max_open_samples: int = Field(
         20_000_000,
         gt=0,
-        description="Samples, of 10 bytes, that rows may hold while they are open or may still be re-made; a row "
-        "counts as 80 more. Above it the answer is 503.",
+        description="Samples, of up to 20 bytes, that rows may hold while they are open or may still be re-made; a row "
+        "counts as 8 more. Above it the answer is 503.",
     )
     journal_sync: Literal["full", "normal"] = Field(
         "full",
