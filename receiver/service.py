@@ -261,6 +261,10 @@ class Service:
     def _decode(self, request: _Request, now_ms: int) -> Batch | Exception:
         try:
             return self._pipeline.decode(request.body, request.headers, now_ms)
+        except NodescoreError as fault:
+            # It waits for the answers of its group, and without this the decoded body, of 32 MiB maybe, would too.
+            fault.__cause__ = fault.__context__ = None
+            return fault.with_traceback(None)
         except Exception as fault:
             return fault
 
