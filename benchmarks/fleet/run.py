@@ -24,7 +24,7 @@ WARM_UP_SECONDS, WARM_UP_SECONDS_PER_NODE = 30.0, 0.012
 # A request that waits longer is behind; less is what the sender's own loop takes when several shards are due.
 BEHIND_SECONDS = 0.1
 # Without load: before it, when no node is known, and after it, when all are.
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 20.0
 # After the last scrape: longer than the deadline that a row waits for what it lacks.
 SETTLE_SECONDS = 10.0
 SERVICE_CORE, SENDER_CORE = 0, 1
