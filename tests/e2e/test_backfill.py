@@ -45,45 +45,54 @@ def rows_of(nodescore: Nodescore, node: str) -> Rows:
 
 
 @pytest.mark.real("prometheus", "node_exporter")
-@pytest.mark.parametrize("protocol", ["v1", "v2"])
 def test_a_replay_is_stored_whole_and_exposed_never_while_live_nodes_are_scored_in_time(
-    protocol: str, run_server: Runner, tmp_path: Path
+    run_server: Runner, tmp_path: Path
 ) -> None:
     exporter = run_server(NodeExporter(tmp_path))
-    nodescore = run_server(Nodescore(tmp_path, environment={"NODESCORE_STALENESS_SECONDS": str(STALENESS_SECONDS)}))
-    receivers = [Receiver(nodescore.address, "v1" if protocol == "v1" else "v2")]
+    environment = {"NODESCORE_STALENESS_SECONDS": str(STALENESS_SECONDS)}
+    services = [run_server(Nodescore(tmp_path, name=name, environment=environment)) for name in ("v1", "v2")]
+    receivers = [Receiver(services[0].address, "v1"), Receiver(services[1].address, "v2")]
 
     def sender(node: str) -> Prometheus:
         return Prometheus(configuration({node: exporter.address}, receivers), tmp_path, node)
 
+    def all_expose(node: str) -> bool:
+        return all(node in ages_seconds(service) for service in services)
+
     replayed = run_server(sender("replayed"))
-    wait_until(lambda: "replayed" in ages_seconds(nodescore), "a score before the outage")
-    nodescore.stop()
+    wait_until(lambda: all_expose("replayed"), "a score before the outage")
+    for service in services:
+        service.stop()
     since_ms = time.time_ns() // 1_000_000
     wait_until(lambda: time.time_ns() // 1_000_000 >= since_ms + 1000 * AWAY_SECONDS, "the outage", AWAY_SECONDS + 5)
-    nodescore.start()
+    for service in services:
+        service.start()
 
     run_server(sender("live"))
-    wait_until(lambda: "live" in ages_seconds(nodescore), "a live score")
+    wait_until(lambda: all_expose("live"), "a live score")
     until_ms = time.time_ns() // 1_000_000
     live_ages, replayed_ages = [], []
 
     def caught_up() -> bool:
-        ages = ages_seconds(nodescore)
-        live_ages.append(ages.get("live", float("inf")))
-        replayed_ages.append(ages.get("replayed", 0.0))
-        times = rows_of(nodescore, "replayed").time_ms
-        return len(times) > 0 and bool(times[-1] >= until_ms)
+        for service in services:
+            ages = ages_seconds(service)
+            live_ages.append(ages.get("live", float("inf")))
+            replayed_ages.append(ages.get("replayed", 0.0))
+        return all(rows_of(service, "replayed").time_ms.max(initial=0) >= until_ms for service in services)
 
     wait_until(caught_up, "the end of the replay", 60 + AWAY_SECONDS / 10)
     assert max(live_ages) <= LIVE_AGE_SECONDS
     assert max(replayed_ages) <= STALENESS_SECONDS + 1
+    for service in services:
+        assert_is_what_prometheus_has(rows_of(service, "replayed"), replayed, since_ms, until_ms)
 
-    rows = rows_of(nodescore, "replayed")
-    scraped = stored.scrape_times_ms(replayed, "replayed")
+
+def assert_is_what_prometheus_has(rows: Rows, prometheus: Prometheus, since_ms: int, until_ms: int) -> None:
+    """Every scrape once, those of the outage among them, with the values that Prometheus answers."""
+    scraped = stored.scrape_times_ms(prometheus, "replayed")
     away = [time_ms for time_ms in scraped if since_ms <= time_ms <= until_ms]
     assert len(away) >= 0.9 * AWAY_SECONDS / INTERVAL_SECONDS
     assert rows.time_ms.tolist() == [time_ms for time_ms in scraped if time_ms <= rows.time_ms[-1]]
     for time_ms, raw in zip(rows.time_ms.tolist(), rows.raw.tolist(), strict=True):
         values = {name: value for name, value in zip(CATALOGUE.feature_names, raw, strict=True) if value == value}
-        assert values == pytest.approx(stored.answered(replayed, "replayed", time_ms), rel=LAST_BIT, abs=0)
+        assert values == pytest.approx(stored.answered(prometheus, "replayed", time_ms), rel=LAST_BIT, abs=0)
