@@ -112,6 +112,8 @@ def through_outbox(dsn: str, catalogue: Catalogue, several: list[Finished], watc
             with watch:
                 outbox.forward_once(now_ms)
             watch.rows += len(block.rows)
+        if outbox.lag.rows_waiting:
+            raise RuntimeError(f"{outbox.lag.rows_waiting} rows have not been passed on: the figures count them")
         outbox.close()
         embedded.close()
 

@@ -56,7 +56,7 @@ def lines(one: Outcome) -> dict[str, str]:
         "memory begin / end / peak, MiB": f"{first.memory_bytes / MIB:.0f} / {last.memory_bytes / MIB:.0f} / "
         f"{one.peak_memory_bytes / MIB:.0f}",
         "journal begin / end, MiB": f"{_stored(one, 0, 'journal')} / {_stored(one, -1, 'journal')}",
-        "store begin / end, MiB": f"{_stored(one, 0, 'store')} / {_stored(one, -1, 'store')}",
+        "file with journal, begin / end, MiB": f"{_stored(one, 0, 'store')} / {_stored(one, -1, 'store')}",
         "sender, share of its core": f"{one.sender_cpu_seconds / one.seconds:.1%}",
     }
 
@@ -71,7 +71,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 def growth(one: Outcome) -> str:
     """A line for each minute."""
-    rows = [["minute", "service, share of its core", "memory MiB", "journal MiB", "store MiB"], ["---"] * 5]
+    rows = [["minute", "service, share of its core", "memory MiB", "journal MiB", "file with journal MiB"], ["---"] * 5]
     begun = one.moments[0].seconds
     every_minute = [moment for moment in one.moments if round(moment.seconds - begun) % 60 < SCRAPE_SECONDS]
     for before, now in pairwise(every_minute):

@@ -1,7 +1,8 @@
-"""Print the table: `python -m benchmarks.ingest [--nodes 40] [--cpus 8] [--scrapes 60] [--json FILE]`.
+"""Print the table: `python -m benchmarks.ingest [--nodes 100] [--cpus 8] [--scrapes 60] [--json FILE]`.
 
 In: a real node_exporter's exposition (--exposition, or one is started). Each receiver gets the same requests, one
-after the other, in each case: unfiltered v1, unfiltered v2, pre-filtered to the catalogue. CPU is the server's own,
+after the other, in each case: unfiltered v1, unfiltered v2, pre-filtered to the catalogue; first when every series is
+new to it (cold), then when it knows them (warm). CPU is the server's own,
 user and system, until it has settled. Everything runs on loopback and stops by itself.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.ingest.measure import Figures, measure
+from benchmarks.ingest.measure import Figures, Measured, measure
 from benchmarks.ingest.receivers import RECEIVERS, TAKE_VERSION_2
 from benchmarks.ingest.requests import Requests, make
 from benchmarks.node_exporter import scrape, with_cpus
@@ -62,10 +63,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--exposition", type=Path, help="text exposition of a node_exporter")
-    parser.add_argument("--nodes", type=int, default=40)
+    parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--cpus", type=int, default=8)
     parser.add_argument("--scrapes", type=int, default=60)
-    parser.add_argument("--warm-up", type=int, default=5, help="scrapes before those that count; 0 is cold")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--only", choices=RECEIVERS, nargs="*", default=list(RECEIVERS))
     parser.add_argument("--json", type=Path, help="write the figures there too")
@@ -77,7 +77,7 @@ def main() -> None:
         print(f"{server}: {place.version}")
     print(f"{platform.platform()}, Python {platform.python_version()}")
     all_cases = list(cases(given))
-    found: dict[str, dict[str, Figures]] = {}
+    found: dict[str, dict[str, Measured]] = {}
     print("| case | receiver | samples a CPU second | ours ÷ it | samples a second | answer p50 / p99 ms | peak MiB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for case in all_cases:
@@ -88,11 +88,13 @@ def main() -> None:
                 server_process = RECEIVERS[name](Path(folder))
                 server_process.start()
                 try:
-                    figures = measure(server_process, case.requests, given.scrapes, given.warm_up, given.connections)
+                    measured = measure(server_process, case.requests, given.scrapes, given.connections)
                 finally:
                     server_process.stop()
-            found[case.name][name] = figures
-            print(row(case.name, name, figures, found[case.name][able[0]]), flush=True)
+            found[case.name][name] = measured
+            ours = found[case.name][able[0]]
+            print(row(f"{case.name}, cold", name, measured.cold, ours.cold))
+            print(row(f"{case.name}, warm", name, measured.warm, ours.warm), flush=True)
     if given.json:
         document = {case: {name: asdict(one) for name, one in by.items()} for case, by in found.items()}
         given.json.write_text(json.dumps(document, indent=2) + "\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -17,6 +17,8 @@ from benchmarks.usage import cpu_seconds, peak_memory_bytes
 
 # After the last answer, for what a receiver has put off: flushes, merges, rows that wait for their deadline.
 SETTLE_SECONDS = 8.0
+# Scrapes between the first and those that count.
+WARM_UP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +37,43 @@ class Figures:
         return self.samples / self.cpu_seconds
 
 
-def measure(receiver: Receiver, requests: Requests, scrapes: int, warm_up: int, connections: int) -> Figures:
-    """Send `warm_up` scrapes uncounted, then `scrapes`, as fast as they are answered."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A receiver that has just started, and the same once it knows every series."""
+
+    cold: Figures  # the first scrape: every series is new
+    warm: Figures
+
+
+def measure(receiver: Receiver, requests: Requests, scrapes: int, connections: int) -> Measured:
+    """Send one scrape, `WARM_UP` uncounted ones, then `scrapes`, as fast as they are answered."""
     end_ms = time.time_ns() // 1_000_000
-    times = iter(range(end_ms - (scrapes + warm_up - 1) * SCRAPE_MS, end_ms + 1, SCRAPE_MS))
+    times = range(end_ms - (scrapes + WARM_UP) * SCRAPE_MS, end_ms + 1, SCRAPE_MS)
     address = urlsplit(receiver.url).netloc
     with ThreadPoolExecutor(connections) as pool:
         senders = [_Sender(address, requests.headers) for _ in range(connections)]
-        for time_ms in islice(times, warm_up):
+        cold = _measure(pool, senders, receiver.pid, requests, times[:1])
+        for time_ms in times[1 : 1 + WARM_UP]:
             _send(pool, senders, requests, time_ms)
-        for sender in senders:
-            sender.answer_seconds.clear()
-        cpu_before, began = cpu_seconds(receiver.pid), time.monotonic()
-        preparing = 0.0
-        for time_ms in times:
-            preparing += _send(pool, senders, requests, time_ms)
-        wall = time.monotonic() - began - preparing
+        return Measured(cold, _measure(pool, senders, receiver.pid, requests, times[1 + WARM_UP :]))
+
+
+def _measure(
+    pool: ThreadPoolExecutor, senders: list[_Sender], pid: int, requests: Requests, times: Sequence[int]
+) -> Figures:
+    for sender in senders:
+        sender.answer_seconds.clear()
+    cpu_before, began = cpu_seconds(pid), time.monotonic()
+    preparing = sum(_send(pool, senders, requests, time_ms) for time_ms in times)
+    wall = time.monotonic() - began - preparing
     time.sleep(SETTLE_SECONDS)
     answers = 1000 * np.array([seconds for sender in senders for seconds in sender.answer_seconds])
     return Figures(
-        samples=requests.series * scrapes,
+        samples=requests.series * len(times),
         wall_seconds=wall,
-        cpu_seconds=cpu_seconds(receiver.pid) - cpu_before,
+        cpu_seconds=cpu_seconds(pid) - cpu_before,
         answer_ms=(float(np.percentile(answers, 50)), float(np.percentile(answers, 99))),
-        peak_memory_bytes=peak_memory_bytes(receiver.pid),
+        peak_memory_bytes=peak_memory_bytes(pid),
     )
 
 
