@@ -79,27 +79,33 @@ def sample(body: UInt8, words: UInt64, at: int, end: int) -> tuple[int, int, np.
 @compiled
 def series_of(words: UInt64, begin: int, end: int, metric: int, wanted: Wanted, known: Table) -> int:
     """Number of a series by its labels, `UNWANTED` or `UNKNOWN`."""
-    if metric < 0:
+    # A look at the labels costs less than one into a table that no cache holds.
+    if metric < 0 or not _holds_needle(words, begin, end, metric, wanted):
         return UNWANTED
-    series = find(known, words, begin, end)
-    if series == UNKNOWN and not _holds_needle(words, begin, end, metric, wanted):
-        return UNWANTED
-    return series
+    return find(known, words, begin, end)
 
 
 @compiled
 def _holds_needle(words: UInt64, begin: int, end: int, metric: int, wanted: Wanted) -> bool:
-    """Whether the labels hold a value that the metric must have somewhere; where it need not, they do."""
+    """Whether a label has a value that the metric must have somewhere; where none need, or one is unusual, it does."""
     first, stop = wanted.first_needle[metric], wanted.first_needle[metric + 1]
     if first == stop or end > len(words):  # the second: there is no word from each byte on
         return True
-    for needle in range(first, stop):
-        text, length = wanted.needles[needle, 0], wanted.needles[needle, 1] - wanted.needles[needle, 0]
-        unused = np.uint64(8 * (8 - min(length, 8)))
-        head = wanted.text[text] << unused
-        for at in range(begin, end - length + 1):
-            if words[at] << unused == head and (length <= 8 or same(words, at, wanted.text, text, length)):
+    at = begin
+    while at < end:  # 0a l { 0a n NAME 12 n VALUE }, all lengths of one byte
+        head = int(np.int64(words[at] & np.uint64(0xFFFFFFFF)))
+        length, name_tag, name_length = head >> 8 & 0xFF, head >> 16 & 0xFF, head >> 24
+        value = at + 4 + name_length
+        if length >= 0x80 or name_tag != FIELD_1 or name_length >= 0x80 or value + 2 > end:
+            return True
+        value_length = int(np.int64(words[value] >> np.uint64(8) & np.uint64(0xFF)))
+        if words[value] & np.uint64(0xFF) != np.uint64(FIELD_2) or value + value_length != at + length:
+            return True
+        for needle in range(first, stop):
+            text, size = wanted.needles[needle, 0], wanted.needles[needle, 1] - wanted.needles[needle, 0]
+            if size == value_length and same(words, value + 2, wanted.text, text, size):
                 return True
+        at += 2 + length
     return False
 
 

@@ -6,12 +6,13 @@ in the collector; the labels of new series among the known ones. Raises `DecodeE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
+from receiver.series import UNWANTED
 from receiver.settings import MAX_SERIES_PER_REQUEST
 from receiver.wire import whole
 from receiver.wire.batch import Collector
@@ -50,24 +51,39 @@ def collect(found: Found, body: bytes, parse: Parse, known: KnownSeries, out: Co
         value = found.value[:kept].view(np.float64)
         out.keep(known.series[spelling], known.replica[spelling], found.time_ms[:kept], value, show)
     out.samples += unwanted
-    for number, begin, end, learn in found.aside[:aside].tolist():
-        taken = _take(number, body[begin:end], parse, known, out)
-        if learn and taken is not None:
-            known.learn(*taken)
+    if aside:
+        set_aside = found.aside[:aside].tolist()
+        take_all(((number, body[begin:end], learn) for number, begin, end, learn in set_aside), parse, known, out)
 
 
-def take_all(series: Sequence[bytes], parse: Parse, known: KnownSeries, out: Collector) -> None:
-    """Parse every series in full."""
-    for number, one in enumerate(series):
-        _take(number, one, parse, known, out)
-
-
-def _take(number: int, one: bytes, parse: Parse, known: KnownSeries, out: Collector) -> tuple[Labels, int, int] | None:
-    """Labels, id and replica of one series; None where it is refused."""
-    try:
-        series, labels = parse(one)
-    except (ProtobufDecodeError, ValueError) as error:
-        out.refuse("malformed", f"series number {number}: {error}")
-        return None
-    taken = whole.take(series, labels, known, out)
-    return None if taken is None else (labels, *taken)
+def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: KnownSeries, out: Collector) -> None:
+    """Parse series in full: the number of each in its request, its message, and whether its labels are learnt."""
+    samples: list[tuple[int, int, int, float]] = []
+    labels_of: list[Labels] = []  # of each sample
+    for number, one, learn in several:
+        try:
+            series, labels = parse(one)
+        except (ProtobufDecodeError, ValueError) as error:
+            out.refuse("malformed", f"series number {number}: {error}")
+            continue
+        taken = whole.take(series, labels, known, out)
+        if taken is None:
+            continue
+        series_id, replica = taken
+        if learn:
+            known.learn(labels, series_id, replica)
+        if series_id == UNWANTED:
+            out.samples += len(series.samples)
+            continue
+        for sample in series.samples:
+            samples.append((series_id, replica, sample.timestamp, sample.value))
+            labels_of.append(labels)
+    if samples:
+        ids, replicas, time_ms, value = zip(*samples, strict=True)
+        out.keep(
+            np.array(ids, np.int32),
+            np.array(replicas, np.int32),
+            np.array(time_ms, np.int64),
+            np.array(value, np.float64),
+            lambda index: whole.shown(labels_of[index]),
+        )

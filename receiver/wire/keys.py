@@ -41,15 +41,16 @@ class Keys:
         begin, end = self._used_bytes, self._used_bytes + len(key)
         if end > len(self._keys):
             self._keys = np.concatenate((self._keys, np.zeros(max(len(key), len(self._keys)), np.uint8)))
+            self.table = self._view()
         if self._count == len(self._entries):
             self._entries = np.concatenate((self._entries, np.zeros_like(self._entries)))
             self._slots = np.full(2 * len(self._entries), -1, np.int32)
-            link(self._view(), 0, self._count)
+            self.table = self._view()
+            link(self.table, 0, self._count)
         self._keys[begin:end] = np.frombuffer(key, np.uint8)
         self._entries[self._count] = (0, begin, end, number)
         self._used_bytes = end
         self._count += 1
-        self.table = self._view()
         link(self.table, self._count - 1, self._count)
 
     def items(self) -> Iterator[tuple[bytes, int]]:

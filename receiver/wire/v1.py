@@ -32,7 +32,7 @@ def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
 
 def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
     """The reference: the same as `decode`, by parsing every series in full."""
-    take_all(_open(body), _parse, known, out)
+    take_all(((number, one, False) for number, one in enumerate(_open(body))), _parse, known, out)
 
 
 def _open(body: bytes) -> list[bytes]:

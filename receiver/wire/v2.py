@@ -59,7 +59,12 @@ def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
     symbols = list(request.symbols)
     if symbols and symbols[0]:
         raise DecodeError('the first symbol of the request is not ""')
-    take_all(list(request.timeseries), partial(_parse, lambda: symbols), known, out)
+    take_all(
+        ((number, one, False) for number, one in enumerate(request.timeseries)),
+        partial(_parse, lambda: symbols),
+        known,
+        out,
+    )
 
 
 def _open(body: bytes) -> RequestV2:

@@ -1,7 +1,7 @@
 """What a catalogue asks for, as the arrays that a scan reads: metric names, and values that their series must hold.
 
-`node_cpu_seconds_total` has eight modes for each CPU and the catalogue wants one: a series whose labels do not spell
-"idle" anywhere cannot be it, and is passed over without parsing. One that does spell it is looked at properly.
+`node_cpu_seconds_total` has eight modes for each CPU and the catalogue wants one: a series none of whose labels is
+"idle" cannot be it, and is passed over without parsing. One that has such a label is looked at properly.
 """
 
 from __future__ import annotations
