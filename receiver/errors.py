@@ -8,13 +8,14 @@
     │   └── UnsupportedMedia            415
     ├── Unavailable                     503   the sender shall try again, after `retry_after_seconds`
     │   └── StoreUnavailable            503   the disk or the database does not take our data now
+    ├── StoreDamaged                    –     the embedded file has to be salvaged; ends the service
     └── ConfigurationError              –     the operator has to change something; ends the command
         ├── CatalogueError
         ├── ModelError
         └── DataError                         a table given to train, score, evaluate or export
 
 One handler (`receiver.web.app`) turns the first two branches into answers, one (`receiver.cli`) turns the
-third into a line on standard error and exit status 2. Permanent faults never answer 5xx, because Prometheus
+last into a line on standard error and exit status 2. Permanent faults never answer 5xx, because Prometheus
 retries those for ever; overload never answers 429, because Prometheus drops the batch on it.
 """
 
@@ -67,6 +68,10 @@ class Unavailable(NodescoreError):
 
 class StoreUnavailable(Unavailable):
     """A store did not take, or did not give, data: disk full, database down, file locked."""
+
+
+class StoreDamaged(NodescoreError):
+    """SQLite gives the embedded file up. A service that starts on it salvages what can be read."""
 
 
 class ConfigurationError(NodescoreError):

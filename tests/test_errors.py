@@ -18,6 +18,7 @@ STATUS = {
     errors.LimitReached: 400,
     Unavailable: 503,
     errors.StoreUnavailable: 503,
+    errors.StoreDamaged: 500,
     ConfigurationError: 500,
     errors.CatalogueError: 500,
     errors.ModelError: 500,

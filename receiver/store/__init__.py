@@ -4,7 +4,8 @@
 and processes read the same file through `reader.EmbeddedReader`. `timescale.TimescaleStore` is where finished rows
 go on to, through `outbox.Outbox`, where one is configured; importing that module needs the extra `timescale`.
 Both stores satisfy `RowStore`, and one test suite runs on both. All methods raise `StoreUnavailable` when the disk
-or the server does not answer; none is called from the event loop's thread.
+or the server does not answer, those of the embedded file `StoreDamaged` when SQLite gives it up; none is called from
+the event loop's thread.
 """
 
 from receiver.store.protocol import (

@@ -3,7 +3,8 @@
 `EmbeddedStore` is the file seen from its only writer, the pipeline's thread: whoever opens a second one on the same
 file gets a `ConfigurationError`. Everybody else reads through `EmbeddedReader`. When a method returns, what it wrote
 is committed. When it raises `StoreUnavailable`, nothing of it was written, the store stays usable, and the same call
-may be made again.
+may be made again. When it raises `StoreDamaged`, only opening it again helps: each opening checks the whole file, some
+2 s a GB, and what SQLite does not stand for goes through `salvage`.
 
 With `sync="full"`, what `append` wrote is on the disk and survives a power cut when it returns. What the other methods
 write waits for the next sync. SQLite's log is one file, of which a power cut takes the end and never a part in the
@@ -29,18 +30,33 @@ import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Float32, NodeName, Rows, Scores
+from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.journal import Journal
+from receiver.store.pages import faults, is_ours
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 from receiver.store.reader import EmbeddedReader
+from receiver.store.salvage import complete, salvage
 from receiver.store.schema import (
     CONSUMED,
     LAST_SAMPLE_CHANGE,
     LAST_SCORE_CHANGE,
     SET_PROGRESS,
     migrate,
+    series_checksum,
     tables_of,
 )
-from receiver.store.sqlite import Sync, connect, lock_beside, open_error, pragma, reading, set_sync, transaction
+from receiver.store.sqlite import (
+    WAL_LIMIT_BYTES,
+    Sync,
+    connect,
+    lock_beside,
+    lock_path,
+    open_error,
+    pragma,
+    reading,
+    set_sync,
+    transaction,
+)
 
 # Rows that one `delete_before` takes at most, so that it never holds up an append for longer than some 50 ms.
 DELETE_ROWS = 5000
@@ -58,6 +74,7 @@ class EmbeddedStore(EmbeddedReader):
         self._features_json = json.dumps(catalogue.feature_names)
         progress = dict(connection.execute("SELECT name, value FROM progress").fetchall())
         self.consumed_seq: int = progress.get(CONSUMED, 0)
+        self._salvaged: list[str] = []
         self._damaged_series: list[str] = []
         self.journal = Journal(connection, self.consumed_seq)
         # Numbers are never used twice, also when the newest rows have been passed on and deleted.
@@ -71,16 +88,42 @@ class EmbeddedStore(EmbeddedReader):
 
     @classmethod
     def open(cls, path: Path, catalogue: Catalogue, sync: Sync = "full") -> EmbeddedStore:
-        """Open, make or migrate the file at `path`."""
+        """Open, make, migrate or salvage the file at `path`; a `ConfigurationError` for one that is not ours."""
+        was_here = lock_path(path).exists()
+        lock = lock_beside(path)
+        try:
+            complete(path)
+            ours = was_here or (path.exists() and is_ours(path))
+            damage = faults(path) if ours else []
+            if not damage:
+                try:
+                    return cls._open(path, catalogue, lock, sync)
+                except StoreDamaged as error:
+                    if not ours:
+                        raise ConfigurationError(f"store {path}: not a usable SQLite file ({error})") from error
+                    damage = [str(error)]
+            damage = salvage(path, catalogue, damage)
+            store = cls._open(path, catalogue, lock, sync)
+            store._salvaged = damage
+            return store
+        except OSError as error:
+            lock.close()
+            raise ConfigurationError(f"store {path}: cannot be read: {error}") from error
+        except BaseException as error:
+            lock.close()
+            if not was_here and isinstance(error, ConfigurationError):
+                lock_path(path).unlink()  # or the next start would take the file to be ours
+            raise
+
+    @classmethod
+    def _open(cls, path: Path, catalogue: Catalogue, lock: IO[bytes], sync: Sync) -> EmbeddedStore:
         connection = connect(path, sync, create=True)
         try:
-            lock = lock_beside(path)
-            try:
-                migrate(connection, path, catalogue)
-                return cls(connection, path, catalogue, lock, sync)
-            except BaseException:
-                lock.close()
-                raise
+            migrate(connection, path, catalogue)
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise StoreDamaged(f"{path.name}: {' '.join(found.split())}")
+            return cls(connection, path, catalogue, lock, sync)
         except sqlite3.Error as error:
             connection.close()
             raise open_error(path, error) from error
@@ -112,24 +155,30 @@ class EmbeddedStore(EmbeddedReader):
 
     @property
     def damage(self) -> list[str]:
-        """What `series` and `replay` could not use when they were called last, a line each."""
-        return self._damaged_series + self.journal.damage
+        """What the file lacks, a line each: found at its opening, and when `series` and `replay` were called last."""
+        return self._salvaged + self._damaged_series + self.journal.damage
 
     def trim(self, consumed_seq: int, received_before_ms: int) -> int:
         """Delete journal records that are consumed and older; how many went. Bounded: call it after each flush."""
         return self.journal.trim(consumed_seq, received_before_ms)
 
     def series(self) -> list[NewSeries]:
-        """All series that the journal has named, by id; those that are damaged are left out."""
+        """All series that the journal has named, by id; a damaged one without labels, since its id is taken."""
         with reading():
-            found = self._connection.execute("SELECT id, CAST(labels AS BLOB) FROM series ORDER BY id").fetchall()
+            found = self._connection.execute(
+                "SELECT id, CAST(labels AS BLOB), checksum FROM series ORDER BY id"
+            ).fetchall()
         self._damaged_series.clear()
         series = []
-        for id_, labels in found:
+        for id_, stored, checksum in found:
+            labels: tuple[tuple[str, str], ...] = ()
             try:
-                series.append(NewSeries(id_, tuple((str(name), str(value)) for name, value in json.loads(labels))))
+                if checksum not in (None, series_checksum(stored)):
+                    raise ValueError("its checksum is not that of its labels")
+                labels = tuple((str(name), str(value)) for name, value in json.loads(stored))
             except (ValueError, TypeError) as error:
                 self._damaged_series.append(f"series {id_}: {error}")
+            series.append(NewSeries(id_, labels))
         return series
 
     def forget_series(self, ids: Sequence[int]) -> None:
@@ -214,12 +263,15 @@ class EmbeddedStore(EmbeddedReader):
         return gone
 
     def size_bytes(self) -> int:
-        """Bytes in use: the file without its free pages, which are used again before it grows, and the log."""
+        """Bytes in use: the file without its free pages, which are used again before it grows.
+
+        The log beside it comes to `WAL_LIMIT_BYTES` and is not counted up to there: it falls only when it is written.
+        """
         with reading():
             pages = pragma(self._connection, "page_count") - pragma(self._connection, "freelist_count")
             in_file = pages * pragma(self._connection, "page_size")
-        log = self.path.with_name(self.path.name + "-wal")
-        return in_file + (log.stat().st_size if log.exists() else 0)
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return in_file + (max(0, log.stat().st_size - WAL_LIMIT_BYTES) if log.exists() else 0)
 
     def close(self) -> None:
         """Copy the log back into the file and give it up."""
@@ -227,9 +279,10 @@ class EmbeddedStore(EmbeddedReader):
         self._lock.close()
 
     def _insert_series(self, series: Sequence[NewSeries]) -> None:
+        stored = [json.dumps(new.labels, ensure_ascii=False, separators=(",", ":")) for new in series]
         self._connection.executemany(
-            "INSERT INTO series (id, labels) VALUES (?, ?)",
-            [(new.id, json.dumps(new.labels, ensure_ascii=False, separators=(",", ":"))) for new in series],
+            "INSERT INTO series (id, labels, checksum) VALUES (?, ?, ?)",
+            [(new.id, labels, series_checksum(labels.encode())) for new, labels in zip(series, stored, strict=True)],
         )
 
     def _insert_nodes(self, nodes: Mapping[int, NodeName]) -> None:

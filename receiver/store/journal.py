@@ -15,16 +15,18 @@ embedded file's table.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from receiver.columns import Samples
 from receiver.store.protocol import JournalRecord
-from receiver.store.sqlite import is_damage, reading, transaction, unavailable
+from receiver.store.sqlite import reading, transaction
 
 MAGIC = b"NSJ1"
 _HEADER = struct.Struct("<4sIQq")
@@ -36,9 +38,6 @@ REPLAY_RECORDS = 256
 # Records that one `trim` deletes at most: 0.3 s of an append's patience after a long stop, and with a call every few
 # seconds five times what the largest fleet sends.
 TRIM_RECORDS = 8192
-# Runs of REPLAY_RECORDS numbers that a replay tries one by one without finding a record before it gives up: a
-# damaged page can claim a last number that was never given.
-GIVE_UP_PROBES = 400
 
 
 def encode(record: JournalRecord) -> bytes:
@@ -74,6 +73,18 @@ def decode(stored: bytes) -> JournalRecord:
     return JournalRecord(received_ms, samples)
 
 
+def found_in(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """(received_ms, record) of every whole record that stands somewhere in these bytes."""
+    for match in re.finditer(MAGIC, content):
+        header = content[match.start() : match.start() + _HEADER.size]
+        if len(header) == _HEADER.size:
+            _, _, samples, received_ms = _HEADER.unpack(header)
+            record = content[match.start() : match.start() + _HEADER.size + samples * _SAMPLE_BYTES]
+            with suppress(ValueError):
+                decode(record)
+                yield received_ms, record
+
+
 class Journal:
     """The table of records, seen from its only writer.
 
@@ -83,10 +94,12 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection, consumed_seq: int) -> None:
         self._connection = connection
-        first, last = self._ends()
+        _, last = self._ends()
         self.next_seq = max(last, consumed_seq) + 1
         self.damage: list[str] = []
-        self.records, self.bytes = self._measure(first, last)
+        self.records, self.bytes = connection.execute(
+            "SELECT COUNT(*), COALESCE(SUM(length(record)), 0) FROM journal"
+        ).fetchone()
 
     def insert(self, records: Sequence[JournalRecord]) -> tuple[list[int], int]:
         """Insert within the caller's transaction; the numbers they got and their bytes, for `appended`."""
@@ -104,20 +117,14 @@ class Journal:
         """Every intact record with its number, in order."""
         self.damage.clear()
         first, last = self._ends()
-        after, empty_probes = first - 1, 0
-        while after < last and empty_probes < GIVE_UP_PROBES:
-            try:
+        after = first - 1
+        while after < last:
+            with reading():
                 block = self._connection.execute(
                     "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", (after, REPLAY_RECORDS)
                 ).fetchall()
-                self._name_gaps(after, [seq for seq, _ in block])
-                after = block[-1][0] if block else last
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):
-                    raise unavailable(error) from error
-                block = self._probe(after + 1, min(after + REPLAY_RECORDS, last))
-                after += REPLAY_RECORDS
-                empty_probes = 0 if block else empty_probes + 1
+            self._name_gaps(after, [seq for seq, _ in block])
+            after = block[-1][0] if block else last
             for seq, stored in block:
                 try:
                     record = decode(stored)
@@ -153,34 +160,8 @@ class Journal:
         last = self._connection.execute("SELECT seq FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
         return (first[0], last[0]) if first and last else (1, 0)
 
-    def _measure(self, first: int, last: int) -> tuple[int, int]:
-        try:
-            row = self._connection.execute("SELECT COUNT(*), COALESCE(SUM(length(record)), 0) FROM journal").fetchone()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            return max(last - first + 1, 0), 0  # what replay will find out in detail
-        return int(row[0]), int(row[1])
-
     def _name_gaps(self, after: int, numbers: Sequence[int]) -> None:
         """Numbers are given without gaps, and trimmed from the oldest on: one that is not there was lost."""
         for before, number in zip((after, *numbers), numbers, strict=False):
             if number > before + 1:
                 self.damage.append(f"journal records {before + 1} to {number - 1}: missing")
-
-    def _probe(self, first: int, last: int) -> list[tuple[int, bytes]]:
-        """The records first ≤ seq ≤ last that can be read one by one, where reading them together hits damage."""
-        found = []
-        for seq in range(first, last + 1):
-            try:
-                row = self._connection.execute("SELECT seq, record FROM journal WHERE seq = ?", (seq,)).fetchone()
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):
-                    raise unavailable(error) from error
-                self.damage.append(f"journal record {seq}: {error}")
-                continue
-            if row is None:
-                self.damage.append(f"journal record {seq}: missing")
-            else:
-                found.append(row)
-        return found

@@ -1,7 +1,8 @@
 """The tables of the embedded file: made, migrated, and the statements that depend on the catalogue.
 
 `migrate` brings a file of any older version, or an empty one, to this version, in one transaction; a catalogue
-that gained features gets their columns. Raises `ConfigurationError` for a file of a newer version.
+that gained features gets their columns. Raises `ConfigurationError` for a file of a newer version, `StoreDamaged` for
+one whose header or schema is not as it was made.
 
 Two tables are named after the catalogue, here `node`:
 
@@ -19,6 +20,7 @@ pieces alone: elsewhere, it only fills. Reads go by the unique index on (time_ms
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.catalogue import Catalogue
-from receiver.errors import ConfigurationError
+from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.sqlite import APPLICATION_ID, pragma, transaction
 
 # What brings a file from version n to n + 1 stands at n.
@@ -57,6 +59,8 @@ MIGRATIONS = (
     );
     CREATE INDEX labels_start ON labels (start_ms);
     """,
+    # A label that has changed would be another series.
+    "ALTER TABLE series ADD COLUMN checksum INTEGER",
 )
 
 
@@ -67,9 +71,24 @@ LAST_SCORE_CHANGE = "last_score_change"
 FORWARDED_SAMPLE_CHANGE = "forwarded_sample_change"
 FORWARDED_SCORE_CHANGE = "forwarded_score_change"
 FORWARDED_LABEL = "forwarded_label"
+PROGRESS = frozenset(
+    {
+        CONSUMED,
+        LAST_SAMPLE_CHANGE,
+        LAST_SCORE_CHANGE,
+        FORWARDED_SAMPLE_CHANGE,
+        FORWARDED_SCORE_CHANGE,
+        FORWARDED_LABEL,
+    }
+)
+# The file's version once more, because a changed bit in its header would pass for a newer one, and a checksum of what
+# the schema says of our tables, because a changed bit in a column's name would pass for another feature.
+FORMAT = "format"
+SCHEMA = "schema_checksum"
 SET_PROGRESS = (
     "INSERT INTO progress (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+_READ_PROGRESS = "SELECT value FROM progress WHERE name = ?"
 
 
 # Rows of one INSERT where there are so many: a statement of its own for each row costs half as much again.
@@ -209,12 +228,17 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
 def migrate(connection: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
     """Make or complete every table that this version and this catalogue need."""
     with transaction(connection):
-        version = pragma(connection, "user_version")
-        if version > len(MIGRATIONS):
+        version, recorded = pragma(connection, "user_version"), _recorded_version(connection)
+        if version == recorded > len(MIGRATIONS):
             raise ConfigurationError(
                 f"store {path}: written by a newer nodescore (format {version}, this one knows {len(MIGRATIONS)}); "
                 "install that version again, or choose another data directory"
             )
+        if version != recorded:
+            raise StoreDamaged(f"{path.name}: its header says format {version}, its content {recorded}")
+        checksum = connection.execute(_READ_PROGRESS, (SCHEMA,)).fetchone() if version else None
+        if checksum is not None and checksum[0] != _schema_checksum(connection):
+            raise StoreDamaged(f"{path.name}: its schema is not the one that was made")
         for script in MIGRATIONS[version:]:
             # executescript would commit what is open.
             for statement in script.split(";"):
@@ -222,6 +246,35 @@ def migrate(connection: sqlite3.Connection, path: Path, catalogue: Catalogue) ->
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         _add_catalogue(connection, catalogue)
+        connection.execute(SET_PROGRESS, (FORMAT, len(MIGRATIONS)))
+        record_schema(connection)
+
+
+def record_schema(connection: sqlite3.Connection) -> None:
+    """Remember the schema as it is, so that it is known again."""
+    connection.execute(SET_PROGRESS, (SCHEMA, _schema_checksum(connection)))
+
+
+def _recorded_version(connection: sqlite3.Connection) -> int:
+    """The version that the content has: 0 where there is none yet, and 1 where it does not say."""
+    if not columns_of(connection, "progress"):
+        return 0
+    found = connection.execute(_READ_PROGRESS, (FORMAT,)).fetchone()
+    return int(found[0]) if found else 1
+
+
+def _schema_checksum(connection: sqlite3.Connection) -> int:
+    texts = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'table' AND (name IN "
+        "('progress', 'journal', 'series', 'nodes', 'models', 'states', 'labels') "
+        "OR name GLOB '*_samples' OR name GLOB '*_scores') ORDER BY name"
+    ).fetchall()
+    return zlib.crc32("\n".join(text for (text,) in texts).encode())
+
+
+def series_checksum(labels: bytes) -> int:
+    """Of the labels of a series, as they are stored."""
+    return zlib.crc32(labels)
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:

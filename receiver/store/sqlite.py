@@ -1,9 +1,9 @@
 """The embedded file as SQLite sees it: how a connection is opened, what a transaction is, what its errors mean.
 
 In: the path of a file. Out: a connection with the pragmas below, in autocommit mode, so that every transaction is
-visible as `with transaction(connection)`. Every SQLite error that comes from outside (disk, locks, damage) leaves
-here as `StoreUnavailable`, or from `connect` as `ConfigurationError`; a wrong statement or a broken constraint is
-our own mistake and stays what it is. Opening a connection costs some 0.2 ms.
+visible as `with transaction(connection)`. Every SQLite error that comes from outside (disk, locks) leaves here as
+`StoreUnavailable`, or from `connect` as `ConfigurationError`, and damage as `StoreDamaged`; a wrong statement or a
+broken constraint is our own mistake and stays what it is. Opening a connection costs some 0.2 ms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
-from receiver.errors import ConfigurationError, StoreUnavailable
+from receiver.errors import ConfigurationError, StoreDamaged, StoreUnavailable
 
 Sync = Literal["full", "normal"]
 
@@ -37,6 +37,7 @@ CACHE_BYTES = 32 * 1024 * 1024
 # The file is not mapped into memory: a mapped page that cannot be read kills the process instead of raising.
 MAPPED_BYTES = 0
 
+_OUR_TABLES = {"progress", "journal", "series", "nodes", "models", "states", "labels"}
 _OUR_OWN_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
@@ -45,8 +46,6 @@ def connect(path: Path, sync: Sync, *, create: bool = False) -> sqlite3.Connecti
     if not create and not path.exists():
         raise ConfigurationError(f"store {path}: no such file; `nodescore serve` makes it in its data directory")
     try:
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
             uri=True,
@@ -56,7 +55,7 @@ def connect(path: Path, sync: Sync, *, create: bool = False) -> sqlite3.Connecti
             # Our statements are few, but one of them may exist per model or catalogue.
             cached_statements=64,
         )
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         raise ConfigurationError(f"store {path}: cannot be opened: {error}") from error
     try:
         _prepare(connection, path, sync)
@@ -72,7 +71,10 @@ def connect(path: Path, sync: Sync, *, create: bool = False) -> sqlite3.Connecti
 def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     owner = pragma(connection, "application_id")
-    if owner != APPLICATION_ID and (owner != 0 or connection.execute("SELECT 1 FROM sqlite_master").fetchone()):
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if owner != APPLICATION_ID and (owner or tables):
+        if tables >= _OUR_TABLES:
+            raise StoreDamaged(f"{path.name}: its header names another program")
         raise ConfigurationError(f"store {path}: a SQLite file of another program; choose another data directory")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {sync}")
@@ -83,10 +85,16 @@ def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
+def lock_path(path: Path) -> Path:
+    """Where the lock of the file at `path` is: there for ever, once a service has been here."""
+    return path.with_name(f"{path.name}.lock")
+
+
 def lock_beside(path: Path) -> IO[bytes]:
     """Hold a lock beside the file, never on it: closing any handle of the file would drop SQLite's own locks."""
     try:
-        handle = path.with_name(path.name + ".lock").open("ab")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock_path(path).open("ab")
     except OSError as error:
         raise ConfigurationError(f"store {path}: its lock file: {error}; nodescore needs to write there") from error
     try:
@@ -129,7 +137,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turns what SQLite raises while a query runs into `StoreUnavailable`."""
+    """Turns what SQLite raises while a query runs into `StoreUnavailable` or `StoreDamaged`."""
     try:
         yield
     except _OUR_OWN_MISTAKES:
@@ -144,7 +152,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def unavailable(error: sqlite3.Error) -> StoreUnavailable:
+def unavailable(error: sqlite3.Error) -> StoreUnavailable | StoreDamaged:
     """What the sender and the log are told."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -152,17 +160,16 @@ def unavailable(error: sqlite3.Error) -> StoreUnavailable:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable("embedded store: another process has held its lock for too long")
     if is_damage(error):
-        return StoreUnavailable(f"embedded store: the file is damaged ({error}); stop nodescore and move it away", 60)
+        return StoreDamaged(
+            f"embedded store: the file is damaged ({error}); `nodescore serve` salvages it at its start"
+        )
     return StoreUnavailable(f"embedded store: {error}")
 
 
-def open_error(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable:
+def open_error(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable | StoreDamaged:
     """What the operator is told when the file cannot be used at start."""
     if is_damage(error):
-        return ConfigurationError(
-            f"store {path}: not a usable SQLite file ({error}); move it and its -wal file away to start afresh, "
-            f"or get back what can be read with `sqlite3 {path.name} .recover`"
-        )
+        return StoreDamaged(f"{path.name}: {error}")
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return ConfigurationError(f"store {path}: {error}; nodescore needs to write there")
     return unavailable(error)

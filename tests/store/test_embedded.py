@@ -203,6 +203,7 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     EmbeddedStore.open(path, CATALOGUE).close()
     with sqlite3.connect(path) as other:
         other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        other.execute("UPDATE progress SET value = value + 1 WHERE name = 'format'")
     other.close()
     with pytest.raises(ConfigurationError, match="written by a newer nodescore"):
         EmbeddedStore.open(path, CATALOGUE)
@@ -211,9 +212,10 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database, but somebody's notes\n" * 500)
-    with pytest.raises(ConfigurationError, match="not a usable SQLite file"):
-        EmbeddedStore.open(path, CATALOGUE)
-    assert path.read_bytes() == b"not a database, but somebody's notes\n" * 500
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="not a usable SQLite file"):
+            EmbeddedStore.open(path, CATALOGUE)
+        assert path.read_bytes() == b"not a database, but somebody's notes\n" * 500
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
@@ -222,9 +224,10 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> 
         other.execute("CREATE TABLE bookmarks (url TEXT)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match="another program"):
-        EmbeddedStore.open(path, CATALOGUE)
-    assert path.read_bytes() == before
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="another program"):
+            EmbeddedStore.open(path, CATALOGUE)
+        assert path.read_bytes() == before
 
 
 def test_reading_where_no_service_has_been_says_so(path: Path) -> None:
