@@ -13,6 +13,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +75,8 @@ class Outbox:
         self._retention_ms = retention_ms
         self._source: PendingReader | None = None
         self._target: RowStore | None = None
+        # What the last step read beyond its own block. Of a row that has changed since, the newer form comes later.
+        self._ahead: Pending | None = None
         self._named: set[int] = set()  # node ids that the target knows
         self._states_ms: dict[int, int] = {}  # of each node, the state that was passed on last
         self._next_states_ms = 0
@@ -90,12 +93,11 @@ class Outbox:
             if self._source is None:
                 # Losing a watermark in a power cut repeats a block; so it needs no sync of its own.
                 self._source = PendingReader.open(self._path, self._catalogue, sync="normal")
-            block = self._source.pending(BLOCK_ROWS)
+            block, self._ahead = self._ahead or self._source.pending(BLOCK_ROWS), None
             if self._target is None:
                 self._target = self._connect()
                 self._named.clear()
-            if len(block):
-                self._pass_on(block, self._source, self._target)
+            ahead = self._pass_on(block, self._source, self._target) if len(block) else None
             if now_ms >= self._next_retention_ms:
                 self._target.delete_before(now_ms - self._retention_ms)
                 self._next_retention_ms = now_ms + RETENTION_INTERVAL_MS
@@ -103,6 +105,7 @@ class Outbox:
             if not block.rows_behind:  # behind the rows, so that who takes a node over finds all that came after
                 self._pass_states_on(now_ms, self._source, self._target)
             self._trim(now_ms, self._source)
+            self._ahead = ahead
         except NodescoreError as error:
             self._disconnect()
             waiting, oldest_ms = self.lag.rows_waiting, self.lag.oldest_ms
@@ -149,9 +152,21 @@ class Outbox:
             self._source.close()
             self._source = None
 
-    def _pass_on(self, block: Pending, source: PendingReader, target: RowStore) -> None:
-        features = len(self._catalogue.feature_names)
+    def _pass_on(self, block: Pending, source: PendingReader, target: RowStore) -> Pending | None:
+        """Write a block there; meanwhile read the next one, where more waits."""
         self._name(block.nodes, source, target)
+        if not block.rows_behind:
+            self._write(block, target)
+            return None
+        with ThreadPoolExecutor(1, "outbox-ahead") as helper:
+            ahead = helper.submit(source.pending, BLOCK_ROWS, block.watermarks)
+            self._write(block, target)
+            with suppress(NodescoreError):  # this block is written all the same; the next step reads again, and says it
+                return ahead.result()
+        return None
+
+    def _write(self, block: Pending, target: RowStore) -> None:
+        features = len(self._catalogue.feature_names)
         rows, fills, none = block.rows, block.fills, Rows.empty(features)
         for version, scores in block.scores or (("", Scores.empty(features)),):
             # Together with the rows: mostly all scores are of one model, and appear there with what they score.

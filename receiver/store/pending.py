@@ -79,12 +79,12 @@ class Pending:
 class PendingReader(EmbeddedReader):
     """The embedded file, seen from the outbox."""
 
-    def pending(self, limit: int) -> Pending:
-        """At most `limit` rows, scores and labels each, of one moment."""
+    def pending(self, limit: int, behind: Watermarks | None = None) -> Pending:
+        """At most `limit` rows, scores and labels each, of one moment; behind the stored watermarks, or those given."""
         with reading():
             self._connection.execute("BEGIN")
             try:
-                return self._pending(limit)
+                return self._pending(limit, self._watermarks() if behind is None else behind)
             finally:
                 self._connection.rollback()
 
@@ -149,8 +149,7 @@ class PendingReader(EmbeddedReader):
             progress.get(FORWARDED_LABEL, 0),
         )
 
-    def _pending(self, limit: int) -> Pending:
-        done = self._watermarks()
+    def _pending(self, limit: int, done: Watermarks) -> Pending:
         samples: list[tuple[Any, ...]] = []
         scores: list[tuple[Any, ...]] = []
         if self._queries is not None:
@@ -171,8 +170,8 @@ class PendingReader(EmbeddedReader):
         sample_change = reached(samples, LAST_SAMPLE_CHANGE, done.sample_change)
         score_change = reached(scores, LAST_SCORE_CHANGE, done.score_change)
         return Pending(
-            rows=self._rows([row for row in samples if not row[1]]),
-            fills=self._rows([row for row in samples if row[1]]),
+            rows=self._rows(samples, late=False),
+            fills=self._rows(samples, late=True),
             scores=tuple(self._scores_by_model(scores)),
             labels=tuple(labelling.from_columns(row) for row in labels),
             watermarks=Watermarks(sample_change, score_change, labels[-1][9] if labels else done.label),
@@ -183,16 +182,19 @@ class PendingReader(EmbeddedReader):
             ),
         )
 
-    def _rows(self, found: Sequence[tuple[Any, ...]]) -> Rows:
+    def _rows(self, found: Sequence[tuple[Any, ...]], late: bool) -> Rows:
+        """Of (change, late, time_ms, node, feature…) those that are late, or those that are not."""
         features = len(self.catalogue.feature_names)
-        if not found:
+        chosen = [row for row in found if bool(row[1]) == late]
+        if not chosen:
             return Rows.empty(features)
-        _, _, time_ms, node, *raw = zip(*found, strict=True)
+        # At once, since that takes a quarter of the time of doing it by column; integers up to 2⁵³ are exact.
+        table = np.array(chosen, np.float64)
         return Rows(
-            node=np.array(node, np.int32),
-            time_ms=np.array(time_ms, np.int64),
-            raw=np.array(raw, np.float64).T.copy(),
-            x=np.full((len(found), features), np.nan, np.float32),
+            node=table[:, 3].astype(np.int32),
+            time_ms=table[:, 2].astype(np.int64),
+            raw=table[:, 4:].copy(),
+            x=np.full((len(chosen), features), np.nan, np.float32),
         )
 
     def _scores_by_model(self, found: Sequence[tuple[Any, ...]]) -> list[tuple[str, Scores]]:

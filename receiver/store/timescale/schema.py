@@ -125,9 +125,11 @@ class Statements:
     view: str
     create: str
     create_view: str
-    staging: str
-    copy_samples: str
-    copy_scores: str
+    add_samples: str  # COPY of rows that are not stored yet
+    add_scores: str
+    staging: str  # the tables of the next two, which are empty at the start of a transaction
+    stage_samples: str  # COPY of rows with their part, for a merge
+    stage_scores: str
     merge_rows: str  # [part] a value wins over the stored one
     merge_fills: str  # [part] a value is taken where none is stored
     merge_scores: str  # [] a stored score stays
@@ -144,15 +146,13 @@ def statements_of(catalogue: Catalogue) -> Statements:
     view = f'"{catalogue.name}_dataset"'
     names = [f'"{name}"' for name in catalogue.feature_names]
     columns = ", ".join(names)
-    # COPY brings NaN for what is missing; no exporter's NaN is worth keeping beside it.
-    present = ", ".join(f"NULLIF({name}, 'NaN')" for name in names)
-    nothing = f"array_fill('NaN'::real, ARRAY[{len(names)}])"
+    samples_columns, scores_columns = f"node, time, {columns}", "node, time, model, score, x, contribution"
 
     def merge(first: str, second: str) -> str:
         merged = {name: f"COALESCE({first}.{name}, {second}.{name})" for name in names}
         changed = f"({', '.join(merged.values())}) IS DISTINCT FROM ({', '.join(f't.{name}' for name in names)})"
         return (
-            f"INSERT INTO {samples} AS t (node, time, {columns}) SELECT node, time, {present} FROM {samples_in} "
+            f"INSERT INTO {samples} AS t ({samples_columns}) SELECT {samples_columns} FROM {samples_in} "
             "WHERE part = %s ORDER BY time, node ON CONFLICT (time, node) DO UPDATE SET "
             f"{', '.join(f'{name} = {value}' for name, value in merged.items())} WHERE {changed}"
         )
@@ -192,20 +192,20 @@ def statements_of(catalogue: Catalogue) -> Statements:
         ),
         staging=f"""
             CREATE TEMP TABLE IF NOT EXISTS {samples_in} (
-                part integer, node integer, time timestamptz,
-                {", ".join(f"{name} double precision" for name in names)}
+                node integer, time timestamptz, {", ".join(f"{name} double precision" for name in names)}, part integer
             ) ON COMMIT DELETE ROWS;
             CREATE TEMP TABLE IF NOT EXISTS {scores_in} (
                 node integer, time timestamptz, model integer, score real, x real[], contribution real[]
             ) ON COMMIT DELETE ROWS;
         """,
-        copy_samples=f"COPY {samples_in} FROM STDIN (FORMAT binary)",
-        copy_scores=f"COPY {scores_in} FROM STDIN (FORMAT binary)",
+        add_samples=f"COPY {samples} ({samples_columns}) FROM STDIN (FORMAT binary)",
+        add_scores=f"COPY {scores} ({scores_columns}) FROM STDIN (FORMAT binary)",
+        stage_samples=f"COPY {samples_in} ({samples_columns}, part) FROM STDIN (FORMAT binary)",
+        stage_scores=f"COPY {scores_in} ({scores_columns}) FROM STDIN (FORMAT binary)",
         merge_rows=merge("EXCLUDED", "t"),
         merge_fills=merge("t", "EXCLUDED"),
         merge_scores=(
-            f"INSERT INTO {scores} (node, time, model, score, x, contribution) "
-            f"SELECT node, time, model, NULLIF(score, 'NaN'), x, NULLIF(contribution, {nothing}) "
+            f"INSERT INTO {scores} ({scores_columns}) SELECT {scores_columns} "
             f"FROM {scores_in} ORDER BY time, node ON CONFLICT (time, node) DO NOTHING"
         ),
         read_rows=(

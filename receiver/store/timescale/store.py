@@ -17,15 +17,18 @@ from typing import Any, Self
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from receiver.catalogue import Catalogue
-from receiver.columns import Int32, NodeName, Rows, Scores
+from receiver.columns import Int32, Int64, NodeName, Rows, Scores
 from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store import labelling
 from receiver.store.protocol import Finished, Label, States
 from receiver.store.timescale.binary_copy import render_samples, render_scores
 from receiver.store.timescale.migration import describe, migrate
+from receiver.store.timescale.novelty import Newest, Split, in_key_order
 from receiver.store.timescale.schema import (
     ADD_LABEL,
     ADD_NODES,
@@ -52,6 +55,9 @@ CONNECTION_DEFAULTS = {
 }
 # Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
 PATIENCE_SECONDS = 60
+# Blocks that are merged after one that was not as new as it seemed: a replica that always comes second tries one
+# block in so many, since each try that fails leaves dead rows to the server.
+MERGE_AFTER_COLLISION = 20
 
 
 class TimescaleStore:
@@ -63,6 +69,8 @@ class TimescaleStore:
         self._statements = statements_of(catalogue)
         self._features = list(catalogue.feature_names)
         self._ids: dict[int, int] = {}  # the writer's node ids → the database's
+        self._newest_row, self._newest_score = Newest(), Newest()
+        self._merge_next = 0  # blocks that are not tried as new ones
         self._vectors: Vectors[list[float]] = Vectors(
             self._features, self._features_of_model, lambda cells, _: np.array(cells, np.float32), lambda n: n
         )
@@ -107,34 +115,18 @@ class TimescaleStore:
 
     def write(self, finished: Finished) -> None:
         """Write rows, fills and scores in one transaction; `consumed_seq` concerns the journal alone."""
-        rows, fills, scores = finished.rows, finished.fills, finished.scores
-        with self._transaction() as cursor:
-            cursor.execute(self._statements.staging)
-            merges = ((self._statements.merge_rows, rows), (self._statements.merge_fills, fills))
-            # One upsert cannot touch a row twice: what repeats a row of the block goes into a part of its own.
-            first_part = 0
-            for merge, block in merges:
-                if not len(block):
-                    continue
-                part = _repetition(block) + np.int32(first_part)
-                self._copy(
-                    cursor,
-                    self._statements.copy_samples,
-                    render_samples(part, self._database_ids(block.node), block.time_ms, block.raw),
-                )
-                parts = int(part.max()) + 1
-                for number in range(first_part, parts):
-                    cursor.execute(merge, (number,))
-                first_part = parts
-            if len(scores):
-                model = np.full(len(scores), self._model(cursor, finished.model_version), np.int32)
-                node = self._database_ids(scores.node)
-                self._copy(
-                    cursor,
-                    self._statements.copy_scores,
-                    render_scores(node, scores.time_ms, model, scores.score, scores.x, scores.contribution),
-                )
-                cursor.execute(self._statements.merge_scores)
+        with _translated(self._secrets):
+            if self._merge_next:
+                self._merge_next -= 1
+            else:
+                try:
+                    self._write(finished, self._newest_row, self._newest_score)
+                except (errors.UniqueViolation, errors.DeadlockDetected):
+                    # Another writer, or this one before a crash, was here; where one is, it mostly stays.
+                    self._merge_next = MERGE_AFTER_COLLISION
+                else:
+                    return
+            self._write(finished, None, None)
 
     def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
         """Rows with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
@@ -208,9 +200,57 @@ class TimescaleStore:
         """Give up the connection."""
         self._connection.close()
 
-    def _copy(self, cursor: psycopg.Cursor[Any], statement: str, rendered: bytes) -> None:
-        with cursor.copy(statement) as copy:
-            copy.write(rendered)
+    def _write(self, finished: Finished, newest_row: Newest | None, newest_score: Newest | None) -> None:
+        """All of it in one transaction; without what was written last, all of it is merged."""
+        rows, fills, scores = finished.rows, finished.fills, finished.scores
+        row_node, fill_node, score_node = (self._database_ids(block.node) for block in (rows, fills, scores))
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            split = _split(newest_row, row_node, rows.time_ms)
+            parts = self._merge(cursor, self._statements.merge_rows, 0, row_node, rows, split)
+            if len(split.new):
+                new = split.new
+                rendered = render_samples(row_node[new], rows.time_ms[new], rows.raw[new])
+                _copy(cursor, self._statements.add_samples, rendered)
+            self._merge(
+                cursor, self._statements.merge_fills, parts, fill_node, fills, _split(None, fill_node, fills.time_ms)
+            )
+            if len(scores):
+                self._write_scores(cursor, finished, score_node, _split(newest_score, score_node, scores.time_ms))
+        self._newest_row.written(row_node, rows.time_ms)
+        self._newest_row.written(fill_node, fills.time_ms)
+        self._newest_score.written(score_node, scores.time_ms)
+
+    def _merge(
+        self, cursor: psycopg.Cursor[Any], merge: str, first_part: int, node: Int32, rows: Rows, split: Split
+    ) -> int:
+        """Upsert the known rows. One upsert cannot touch a row twice: what repeats one goes into the next part."""
+        known = split.known
+        if not len(known):
+            return first_part
+        cursor.execute(self._statements.staging)
+        part = split.part + np.int32(first_part)
+        rendered = render_samples(node[known], rows.time_ms[known], rows.raw[known], part)
+        _copy(cursor, self._statements.stage_samples, rendered)
+        parts = int(part.max()) + 1
+        for number in range(first_part, parts):
+            cursor.execute(merge, (number,))
+        return parts
+
+    def _write_scores(self, cursor: psycopg.Cursor[Any], finished: Finished, node: Int32, split: Split) -> None:
+        scores = finished.scores
+        model = self._model(cursor, finished.model_version)
+
+        def render(places: NDArray[np.intp]) -> bytes:
+            models = np.full(len(places), model, np.int32)
+            columns = (scores.score, scores.x, scores.contribution)
+            return render_scores(node[places], scores.time_ms[places], models, *(column[places] for column in columns))
+
+        if len(split.known):
+            cursor.execute(self._statements.staging)
+            _copy(cursor, self._statements.stage_scores, render(split.known))
+            cursor.execute(self._statements.merge_scores)
+        if len(split.new):
+            _copy(cursor, self._statements.add_scores, render(split.new))
 
     def _database_ids(self, node: Int32) -> Int32:
         ids, inverse = np.unique(node, return_inverse=True)
@@ -309,13 +349,13 @@ def _storable(text: str) -> str:
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
-def _repetition(rows: Rows) -> Int32:
-    """int32[R]: how many rows of the same node and time stand before each."""
-    order = np.lexsort((rows.time_ms, rows.node))  # stable: among equals, in their order
-    node, time_ms = rows.node[order], rows.time_ms[order]
-    starts = np.append(True, (node[1:] != node[:-1]) | (time_ms[1:] != time_ms[:-1]))
-    positions = np.arange(len(rows))
-    since_start = positions - np.maximum.accumulate(np.where(starts, positions, 0))
-    repetition = np.empty(len(rows), np.int32)
-    repetition[order] = since_start
-    return repetition
+def _copy(cursor: psycopg.Cursor[Any], statement: str, rendered: bytes) -> None:
+    with cursor.copy(statement) as copy:
+        copy.write(rendered)
+
+
+def _split(newest: Newest | None, node: Int32, time_ms: Int64) -> Split:
+    if newest is not None:
+        return newest.split(node, time_ms)
+    order, part = in_key_order(node, time_ms)
+    return Split(order, part, order[:0])
