@@ -38,6 +38,8 @@ StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
 # Why the HTTP side ended a connection itself.
 Dropped = Literal["header_timeout", "body_timeout", "answer_timeout", "malformed", "size", "room"]
 RowKind = Literal["complete", "incomplete", "remade", "filled"]
+# Why a row was no longer held for a sample that it lacks: an hour is over, max_open_samples, or max_disk_bytes.
+GivenUp = Literal["age", "room", "disk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +257,16 @@ class Metrics:
         self.series = gauge("series", "Kept series known.")
         self.nodes = gauge("nodes", "Nodes known.")
         self.rows = by("rows", "Rows that left assembly.", "kind", get_args(RowKind))
+        self.rows_given_up = by(
+            "rows_given_up",
+            "Rows that lack a sample and are no longer held for it: what comes now only fills whole features.",
+            "reason",
+            get_args(GivenUp),
+        )
         self.open_rows = gauge("open_rows", "Rows that wait for samples.")
-        self.open_samples = gauge("open_samples", "Samples that wait in open rows.")
+        self.open_samples = gauge(
+            "open_samples", "Samples of rows that are open or held, as max_open_samples counts them."
+        )
         self.flush_seconds = Histogram(
             "nodescore_flush_duration_seconds",
             "Time of one flush: rows, features, scores, store.",

@@ -7,8 +7,10 @@
 
 One thread calls all of these.
 
-In: bodies, headers and the time. Raises `RequestError` (400…415) and `Unavailable` (503); a `commit` that returned
-has everything on disk, and may be answered 2xx. Costs are those of the stages.
+In: bodies, headers and the time. Requests and old rows are judged by the wall clock, `wall_ms`. All that waits or is
+held goes by `now_ms`, a clock that must not step when the other one is set, or rows would leave early.
+Raises `RequestError` (400…415) and `Unavailable` (503); a `commit` that returned has everything on disk, and may be
+answered 2xx. Costs are those of the stages.
 
 `recover` brings everything back after a restart. The journal keeps its records for a while after their rows are
 stored: replaying that tail rebuilds the counters' last values and the open rows, and the detector's states are
@@ -30,7 +32,7 @@ from receiver.errors import ModelError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
 from receiver.features import Features
 from receiver.handover import Handover
-from receiver.rows import Assembler, Departure, Timing
+from receiver.rows import Assembler, Departure, Room, Tail, Timing
 from receiver.series import SeriesTable
 from receiver.settings import Settings
 from receiver.store import Finished, JournalRecord, NewSeries, States
@@ -46,9 +48,16 @@ HOUSEKEEPING_SECONDS = 5
 # but none that a restart or a new model's states need.
 HISTORY_SHARE = 0.9
 MIN_HISTORY_SECONDS = 3600
+# While no more is held, whole rows are held for as long as torn ones (20 MB). A Prometheus whose connections are torn
+# apart has no more under way than 10,000 samples on each: its queue is full then, and all of them wait.
+SPARE_SAMPLES = 1_000_000
+# Of `max_open_samples`, for torn rows: the others must have room when one connection stands still.
+TORN_SHARE = 0.75
 # Series are forgotten after this much silence: a rollout that changes a label leaves a generation of them behind.
-# Longer than any outage that the journal's tail could bridge.
+# Longer than any row is held.
 IDLE_SERIES_SECONDS = 6 * 3600
+# The journal is trimmed by its numbers alone.
+ANY_TIME = 2**63 - 1
 # Damaged records that the log names; all are counted.
 DAMAGE_NAMED = 100
 # States of a model that has none saved are warmed on this much of the stored past.
@@ -85,7 +94,9 @@ class Pipeline:
                 late_horizon_ms=int(settings.late_horizon_seconds * 1000),
                 max_rate_gap_ms=int(settings.max_rate_gap_seconds * 1000),
             ),
+            Room(SPARE_SAMPLES, int(TORN_SHARE * settings.max_open_samples)),
         )
+        self.tail = Tail()
         self.features = Features(catalogue)
         self.states = NodeStates(detector)
         self.watch = Watch(detector, catalogue.feature_names)
@@ -95,14 +106,13 @@ class Pipeline:
         self._checkpoint_ms = 0
         self._housekeeping_ms = 0
         self._forgot_ms = 0
-        self._forgetting: list[int] = []
         self._store_bytes = 0
         self._fail_overs = 0
 
-    def decode(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
+    def decode(self, body: bytes, headers: Mapping[str, str], wall_ms: int) -> Batch:
         """The kept samples of a request. `headers` has lower-case names."""
         self.check_room()
-        batch = self.decoder.decode(body, headers, now_ms)
+        batch = self.decoder.decode(body, headers, wall_ms)
         metrics, kept = self.metrics, len(batch.samples)
         metrics.received_bytes.inc(len(body))
         metrics.samples_received.inc(batch.written.samples)
@@ -128,7 +138,7 @@ class Pipeline:
             self.assembler.add(record.samples, seq, now_ms)
 
     def ingest(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
-        """Decode and commit one request."""
+        """Decode and commit one request, where both clocks agree."""
         batch = self.decode(body, headers, now_ms)
         self.commit([batch], now_ms)
         return batch
@@ -144,23 +154,12 @@ class Pipeline:
         return scored
 
     def recover(self, now_ms: int) -> None:
-        """Take up where the last process stopped. Call it once, before anything else."""
+        """Take up where the last process stopped. Call it once, before anything else, when both clocks agree."""
         self._forgot_ms = now_ms
         self.table.restore(self.store.nodes(), ((series.id, series.labels) for series in self.store.series()))
         self.assembler.know_all()
         self._restore_states(now_ms)
-        stored_until = np.zeros(len(self.table.nodes), np.int64)
-        for node, time_ms in self.store.last_row_ms().items():
-            stored_until[node] = time_ms
-        consumed_seq = self.store.consumed_seq
-        for seq, record in self.store.replay():
-            self._newest_seq = seq
-            self.assembler.add(self.table.known(record.samples), seq, record.received_ms)
-            more = True
-            while more:
-                departure = self.assembler.depart(record.received_ms)
-                self._recover_rows(departure, stored_until, consumed_seq)
-                more = departure.more
+        self._replay(now_ms)
         self.metrics.journal_damaged.inc(len(self.store.damage))
         for text in self.store.damage[:DAMAGE_NAMED]:
             log.warning("left out: %s", text)
@@ -168,26 +167,24 @@ class Pipeline:
         self.assembler.restart_waiting(now_ms)
         self._store_pending()
 
-    def keep_house(self, now_ms: int) -> None:
+    def keep_house(self, now_ms: int, wall_ms: int) -> None:
         """Everything that need not happen at every flush; cheap when it is not due."""
         if not _due(self._housekeeping_ms, HOUSEKEEPING_SECONDS, now_ms):
             return
         self._housekeeping_ms = now_ms
         if _due(self._checkpoint_ms, CHECKPOINT_SECONDS, now_ms):
             self.checkpoint(now_ms)
-        tail_seconds = (
-            self.settings.assembly_deadline_seconds
-            + self.settings.late_horizon_seconds
-            + self.settings.max_rate_gap_seconds
-        )
-        while self.store.trim(self.store.consumed_seq, now_ms - int(tail_seconds * 1000)) == TRIM_RECORDS:
-            pass
+        nearly_full = self._store_bytes > HISTORY_SHARE * self.settings.max_disk_bytes
+        if nearly_full:  # mostly of journal, where torn rows keep it
+            self.metrics.rows_given_up["disk"].inc(self.assembler.let_go(now_ms).for_room)
+        self._trim_journal(now_ms)
         if self.settings.store is None:  # else the outbox deletes what it has passed on
-            self.store.delete_before(now_ms - int(self.settings.retention_days * 86_400_000))
-            if self._store_bytes > HISTORY_SHARE * self.settings.max_disk_bytes:
-                self.store.delete_before(now_ms - MIN_HISTORY_SECONDS * 1000)
+            self.store.delete_before(wall_ms - int(self.settings.retention_days * 86_400_000))
+            if nearly_full:
+                self.store.delete_before(wall_ms - MIN_HISTORY_SECONDS * 1000)
         self._store_bytes = self.store.size_bytes()
-        self._forget_idle_series(now_ms)
+        if _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
+            self._forget_idle_series(now_ms)
         try:
             detector = self.watch.poll()
         except ModelError as error:
@@ -195,14 +192,14 @@ class Pipeline:
             self.metrics.model_load_failures.inc()
         else:
             if detector is not None:
-                self.use(detector, now_ms)
+                self.use(detector, wall_ms)
         self._measure()
 
-    def use(self, detector: Detector, now_ms: int) -> None:
+    def use(self, detector: Detector, wall_ms: int) -> None:
         """Go on with another model, its states warmed on the stored past; nothing changes where it is the same."""
         if detector.info.sha256 != self.states.detector.info.sha256:
             states = NodeStates(detector)
-            for past in self._past(now_ms - WARM_UP_SECONDS * 1000, now_ms):
+            for past in self._past(wall_ms - WARM_UP_SECONDS * 1000, wall_ms):
                 states.score(past)
             self.states = states
             self.watch = Watch(detector, self.catalogue.feature_names)
@@ -213,20 +210,6 @@ class Pipeline:
         states = self.states.snapshot()
         self.store.save_states(States(states.model_version, states.node, states.time_ms, states.state))
         self._checkpoint_ms = now_ms
-
-    def _forget_idle_series(self, now_ms: int) -> None:
-        """First from the table, so that no new request names them; once those under way are in, from everywhere."""
-        before_ms = now_ms - IDLE_SERIES_SECONDS * 1000
-        if self._forgetting:
-            gone = sorted(set(self._forgetting) & set(self.assembler.idle(before_ms)))
-            self.store.forget_series(gone)
-            self.assembler.forget(gone)
-            self._forgetting = []
-        elif _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
-            self._forgetting = self.assembler.idle(before_ms)
-            self.table.forget(set(self._forgetting))
-            self.decoder.forget(self._forgetting)
-            self._forgot_ms = now_ms
 
     def check_room(self) -> None:
         """Raise `Unavailable` where no more samples can be taken now."""
@@ -239,9 +222,29 @@ class Pipeline:
                 retry_after_seconds=30,
             )
 
+    def _trim_journal(self, now_ms: int) -> None:
+        """Keep what a restart needs: of rows that are held, and from before them who is live and what was last."""
+        self.tail.note(self._newest_seq, now_ms)
+        settings = self.settings
+        before = settings.assembly_deadline_seconds + settings.late_horizon_seconds + settings.max_rate_gap_seconds
+        needed_seq = self.assembler.needed_seq(self._newest_seq)
+        done_seq = min(self.store.consumed_seq, self.tail.unneeded(needed_seq, int(before * 1000)))
+        while self.store.trim(done_seq, ANY_TIME) == TRIM_RECORDS:
+            pass
+
+    def _forget_idle_series(self, now_ms: int) -> None:
+        gone = self.assembler.idle(now_ms - IDLE_SERIES_SECONDS * 1000)
+        self.store.forget_series(gone)
+        self.table.forget(set(gone))
+        self.decoder.forget(gone)
+        self.assembler.forget(gone)
+        self._forgot_ms = now_ms
+
     def _move_on(self, departure: Departure, now_ms: int) -> int:
         """Score, expose and store rows; how many were scored."""
         left, again = departure.rows, departure.again
+        self.metrics.rows_given_up["age"].inc(departure.given_up.for_age)
+        self.metrics.rows_given_up["room"].inc(departure.given_up.for_room)
         if not (len(left.node) or len(again.node)):
             return 0
         began = time.perf_counter()
@@ -252,24 +255,49 @@ class Pipeline:
         self.metrics.scoring_seconds.observe(time.perf_counter() - began)
         self._expose(scores)
         self._count(departure, len(scores))
-        self._keep(rows, self.features.rows(again), again.late, scores)
+        self._keep(rows, self.features.rows(again), again.fills, scores)
         self._store_pending()
         self.metrics.flush_seconds.observe(time.perf_counter() - began)
         return len(scores)
 
-    def _keep(self, rows: Rows, again: Rows, late: Bool, scores: Scores) -> None:
+    def _keep(self, rows: Rows, again: Rows, fill: Bool, scores: Scores) -> None:
         version = self.states.detector.info.version
         consumed_seq = self.assembler.consumed_seq(self._newest_seq)
         fills = again  # none, mostly
         if len(again):
-            rows = Rows.joined((rows, again.where(~late)), len(self.catalogue.features))
-            fills = again.where(late)
+            rows = Rows.joined((rows, again.where(~fill)), len(self.catalogue.features))
+            fills = again.where(fill)
         self._unstored.append(Finished(rows, fills, scores, version, consumed_seq))
 
     def _store_pending(self) -> None:
         while self._unstored:
             self.store.write(self._unstored[0])
             del self._unstored[0]
+
+    def _replay(self, now_ms: int) -> None:
+        """Make rows of the journal, by a clock that goes as its records came, but without the time between lives."""
+        stored_until = np.zeros(len(self.table.nodes), np.int64)
+        for node, time_ms in self.store.last_row_ms().items():
+            stored_until[node] = time_ms
+        deadline_ms = int(self.settings.assembly_deadline_seconds * 1000)
+        rows_last_ms = deadline_ms + int(self.settings.late_horizon_seconds * 1000)
+        consumed_seq = self.store.consumed_seq
+        at_ms = received_ms = doubted_ms = 0
+        for seq, record in self.store.replay():
+            at_ms += min(max(record.received_ms - received_ms, 0), deadline_ms)
+            if seq > self._newest_seq + 1:  # trimmed, or damaged
+                doubted_ms = at_ms + rows_last_ms
+            if at_ms < doubted_ms:
+                self.assembler.doubt(seq)
+            self._newest_seq, received_ms = seq, record.received_ms
+            self.tail.note(seq, at_ms)
+            self.assembler.add(self.table.known(record.samples), seq, at_ms)
+            more = True
+            while more:
+                departure = self.assembler.depart(at_ms)
+                self._recover_rows(departure, stored_until, consumed_seq)
+                more = departure.more
+        self.tail.move(now_ms - at_ms)
 
     def _recover_rows(self, departure: Departure, stored_until: Int64, consumed_seq: int) -> None:
         """Of rows that were stored before, only what the journal had not seen consumed; the others as ever."""
@@ -283,8 +311,8 @@ class Pipeline:
             scores = self.states.score(scored)
             self._expose(scores)
             again_rows = Rows.joined((remade, self.features.rows(again).where(unseen)), len(self.catalogue.features))
-            late = np.concatenate((np.zeros(len(remade), np.bool_), again.late[unseen]))
-            self._keep(scored, again_rows, late, scores)
+            fill = np.concatenate((np.zeros(len(remade), np.bool_), again.fills[unseen]))
+            self._keep(scored, again_rows, fill, scores)
 
     def _restore_states(self, now_ms: int) -> None:
         saved = self.store.load_states(self.states.detector.info.version)
@@ -315,12 +343,12 @@ class Pipeline:
 
     def _count(self, departure: Departure, scored: int) -> None:
         incomplete = int(np.count_nonzero(departure.rows.incomplete))
-        late = int(np.count_nonzero(departure.again.late))
+        fills = int(np.count_nonzero(departure.again.fills))
         rows = self.metrics.rows
         rows["complete"].inc(len(departure.rows.node) - incomplete)
         rows["incomplete"].inc(incomplete)
-        rows["remade"].inc(len(departure.again.node) - late)
-        rows["filled"].inc(late)
+        rows["remade"].inc(len(departure.again.node) - fills)
+        rows["filled"].inc(fills)
         self.metrics.rows_scored.inc(scored)
 
     def _measure(self) -> None:
@@ -341,5 +369,5 @@ class Pipeline:
 
 
 def _due(last_ms: int, every_seconds: float, now_ms: int) -> bool:
-    """Whether it is time again; a clock that was set back must not put it off."""
-    return not 0 <= now_ms - last_ms < every_seconds * 1000
+    """Whether it is time again."""
+    return now_ms - last_ms >= every_seconds * 1000

@@ -87,6 +87,7 @@ class Service:
             clock=time.time,
             version=__version__,
         )
+        self._began_ms, self._began = self.now_ms(), time.monotonic()
         self._queue: queue.SimpleQueue[_Request | _Order] = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._stopping = threading.Event()
@@ -107,8 +108,12 @@ class Service:
         self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
     def now_ms(self) -> int:
-        """The service's clock."""
+        """The wall clock, which says what is old."""
         return time.time_ns() // 1_000_000
+
+    def steady_ms(self) -> int:
+        """The clock by which rows wait: as if nobody had set the wall clock since the start."""
+        return self._began_ms + int((time.monotonic() - self._began) * 1000)
 
     def start(self) -> None:
         """Recover, then take requests."""
@@ -201,17 +206,16 @@ class Service:
     def _serve(self) -> None:
         flushed_ms = 0
         while not self._stopping.is_set():
-            now_ms = self.now_ms()
-            self._work(self._take(min(FLUSH_MS, max(0, flushed_ms + FLUSH_MS - now_ms))))
-            now_ms = self.now_ms()
-            if not 0 <= now_ms - flushed_ms < FLUSH_MS:  # a clock that was set back must not stop the flushes
+            self._work(self._take(max(0, flushed_ms + FLUSH_MS - self.steady_ms())))
+            now_ms = self.steady_ms()
+            if now_ms - flushed_ms >= FLUSH_MS:
                 self._flush(now_ms)
                 flushed_ms = now_ms
         while items := self._take(0):
             self._work(items)
-        self._flush(self.now_ms())
+        self._flush(self.steady_ms())
         try:
-            self._pipeline.checkpoint(self.now_ms())
+            self._pipeline.checkpoint(self.steady_ms())
         except StoreUnavailable as error:
             log.warning("the states are not saved, and stepped again at the next start: %s", error)
 
@@ -246,21 +250,21 @@ class Service:
 
     def _write(self, requests: Sequence[_Request]) -> list[Batch | Exception]:
         """The answer to each request, its kept samples being on disk. An error in one is no error of the others."""
-        now_ms = self.now_ms()
-        answers = [self._decode(request, now_ms) for request in requests]
+        wall_ms = self.now_ms()
+        answers = [self._decode(request, wall_ms) for request in requests]
         kept = [answer for answer in answers if isinstance(answer, Batch) and len(answer.samples)]
         if kept:
             try:
-                self._pipeline.commit(kept, now_ms)
+                self._pipeline.commit(kept, self.steady_ms())
                 self._commit_fault = ""
             except StoreUnavailable as fault:
                 self._commit_fault = str(fault)
                 return [fault if isinstance(answer, Batch) and len(answer.samples) else answer for answer in answers]
         return answers
 
-    def _decode(self, request: _Request, now_ms: int) -> Batch | Exception:
+    def _decode(self, request: _Request, wall_ms: int) -> Batch | Exception:
         try:
-            return self._pipeline.decode(request.body, request.headers, now_ms)
+            return self._pipeline.decode(request.body, request.headers, wall_ms)
         except NodescoreError as fault:
             # It waits for the answers of its group, and without this the decoded body, of 32 MiB maybe, would too.
             fault.__cause__ = fault.__context__ = None
@@ -280,8 +284,8 @@ class Service:
     def _flush(self, now_ms: int) -> None:
         try:
             self._pipeline.flush(now_ms)
-            self._pipeline.keep_house(now_ms)
-            self._measure_outbox(now_ms)
+            self._pipeline.keep_house(now_ms, self.now_ms())
+            self._measure_outbox(self.now_ms())
             self._fault = ""
         except StoreUnavailable as error:
             if str(error) != self._fault:
@@ -292,12 +296,12 @@ class Service:
         if self._outbox is not None:
             self._outbox.run(self._outbox_stopping, self.now_ms)
 
-    def _measure_outbox(self, now_ms: int) -> None:
+    def _measure_outbox(self, wall_ms: int) -> None:
         if self._outbox is None:
             return
         lag, metrics = self._outbox.lag, self.exposition.metrics
         metrics.outbox_rows.set(lag.rows_waiting)
-        metrics.outbox_age_seconds.set(0 if lag.oldest_ms is None else max(0, now_ms - lag.oldest_ms) / 1000)
+        metrics.outbox_age_seconds.set(0 if lag.oldest_ms is None else max(0, wall_ms - lag.oldest_ms) / 1000)
         metrics.outbox_success.set(lag.success_ms / 1000)
 
 

@@ -86,7 +86,8 @@ class Settings(BaseModel):
         60.0,
         ge=0,
         le=3600,
-        description="How long after it left a row is re-made from late samples; later ones only fill what it lacks.",
+        description="How long at least a row that has left is re-made from late samples, once it lacks none that is "
+        "expected; until then, for an hour. Later ones only fill what it lacks.",
     )
     max_rate_gap_seconds: float = Field(
         300.0, gt=0, description="No rate is made from two samples that are further apart than this."
@@ -112,7 +113,8 @@ class Settings(BaseModel):
         20_000_000,
         gt=0,
         description="Samples, of up to 20 bytes, that rows may hold while they are open or may still be re-made; a row "
-        "counts as 8 more. Above it the answer is 503.",
+        "counts as 8 more. From three quarters on, the oldest rows that lack a sample are given up "
+        "(`nodescore_rows_given_up_total`); above it the answer is 503.",
     )
     journal_sync: Literal["full", "normal"] = Field(
         "full",

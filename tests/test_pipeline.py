@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
 from tests import counting_model
 from tests.pods import PODS
+from tests.torn_scrapes import FEATURES, Torn, torn_scrapes
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
 
 CATALOGUE = catalogue.load()
@@ -144,7 +145,7 @@ def test_every_stage_is_counted(tmp_path: Path) -> None:
         request = body(2, [*scrape(0), series("up"), Series([("job", "node")])])
         pipeline.ingest(request, HEADERS[2], NOW_MS)
         pipeline.flush(NOW_MS + DEADLINE_MS)
-        pipeline.keep_house(NOW_MS)
+        pipeline.keep_house(NOW_MS, NOW_MS)
         text = pipeline.exposition.render("")[0].decode()
     for line in (
         f"nodescore_received_bytes_total {len(request)}.0",
@@ -214,13 +215,13 @@ def test_a_swapped_model_is_warmed_on_the_stored_past(tmp_path: Path) -> None:
 
 def test_a_replaced_model_file_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
     with running(tmp_path) as pipeline:
-        pipeline.keep_house(NOW_MS)
+        pipeline.keep_house(NOW_MS, NOW_MS)
         (tmp_path / "model.onnx").write_bytes(b"no model")
-        pipeline.keep_house(NOW_MS + HOUSEKEEPING_SECONDS * 1000)
+        pipeline.keep_house(NOW_MS + HOUSEKEEPING_SECONDS * 1000, NOW_MS + HOUSEKEEPING_SECONDS * 1000)
         assert "is not an ONNX file" in pipeline.model_fault
         assert pipeline.states.detector.info.version == "counting-1"
         counting_model.write(tmp_path / "model.onnx", CATALOGUE, version="counting-2")
-        pipeline.keep_house(NOW_MS + 2 * HOUSEKEEPING_SECONDS * 1000)
+        pipeline.keep_house(NOW_MS + 2 * HOUSEKEEPING_SECONDS * 1000, NOW_MS + 2 * HOUSEKEEPING_SECONDS * 1000)
         assert pipeline.states.detector.info.version == "counting-2"
         assert pipeline.model_fault == ""
 
@@ -253,24 +254,58 @@ def test_the_same_model_again_keeps_every_state(tmp_path: Path) -> None:
 def test_near_the_disk_budget_the_oldest_rows_go(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=2 * 1024**2, max_sample_age_seconds=10**6) as pipeline:
         hours_ms = 2 * 3600 * 1000
-        for step in range(40):
+        for step in range(80):
             nodes = [series("node_load1", 1.0, NOW_MS + step * STEP_MS, instance=f"node-{n}:9100") for n in range(100)]
             pipeline.ingest(body(1, nodes), HEADERS[1], NOW_MS + step * STEP_MS)
             pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
         before = pipeline.store.size_bytes()
         for place in range(3):
-            pipeline.keep_house(NOW_MS + hours_ms + place * HOUSEKEEPING_SECONDS * 1000)
+            later_ms = NOW_MS + hours_ms + place * HOUSEKEEPING_SECONDS * 1000
+            pipeline.keep_house(later_ms, later_ms)
         assert before > 0.9 * 2 * 1024**2
-        assert sum(len(block) for block in pipeline.store.read_rows(0, 2**62)) == 0
+        assert min(block.time_ms.min() for block in pipeline.store.read_rows(0, 2**62)) == NOW_MS + 50 * STEP_MS
 
 
 def test_a_full_disk_budget_asks_the_sender_to_wait(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=1024**2) as pipeline:
         series_of_many = [series("node_load1", 1.0, instance=f"node-{i}:{'x' * 500}") for i in range(3000)]
         pipeline.ingest(body(1, series_of_many), HEADERS[1], NOW_MS)
-        pipeline.keep_house(NOW_MS)
+        pipeline.keep_house(NOW_MS, NOW_MS)
         with pytest.raises(StoreUnavailable, match="max_disk_bytes"):
             pipeline.ingest(body(1, scrape(1)), HEADERS[1], NOW_MS)
+
+
+def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
+    with running(tmp_path, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
+
+        def records(step: int, samples: list[Series]) -> float:
+            at_ms = NOW_MS + step * STEP_MS
+            pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
+            pipeline.flush(at_ms + DEADLINE_MS)
+            pipeline.keep_house(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
+            return pipeline.store.journal.records
+
+        trimmed = [records(step, scrape(step)) for step in range(10)]
+        assert max(trimmed) < 6
+        torn = [records(10, scrape(10)[1:])] + [records(step, scrape(step)) for step in range(11, 20)]
+        assert torn == list(range(torn[0], torn[0] + 10))
+        assert records(20, [scrape(10)[0], *scrape(20)]) > 10  # whole now, and held for its horizon
+        assert records(21, scrape(21)) < 6
+
+
+def test_near_the_disk_budget_rows_that_lack_a_sample_are_given_up_and_counted(tmp_path: Path) -> None:
+    with running(tmp_path, max_disk_bytes=1024**2, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
+        for step in range(60):
+            nodes = [one for node in range(50) for one in scrape(step, f"{node}:9100")[step == 1 :]]
+            pipeline.ingest(body(1, nodes), HEADERS[1], NOW_MS + step * STEP_MS)
+            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
+            pipeline.keep_house(NOW_MS + step * STEP_MS + DEADLINE_MS, NOW_MS)
+        assert pipeline.store.journal.records < 10
+        text = pipeline.exposition.render("")[0].decode()
+    assert '\nnodescore_rows_given_up_total{reason="disk"} 50.0\n' in text
 
 
 def test_too_many_waiting_samples_ask_the_sender_to_wait(tmp_path: Path) -> None:
@@ -287,9 +322,8 @@ def test_series_that_have_been_silent_for_hours_make_room_for_others(tmp_path: P
         pipeline.flush(NOW_MS + DEADLINE_MS)
         new = [series("node_load1", 1.0, later_ms, instance=f"{name}:9100") for name in "bcde"]
         assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 1
-        for place in range(2):
-            pipeline.flush(later_ms + DEADLINE_MS)
-            pipeline.keep_house(later_ms + DEADLINE_MS + place * HOUSEKEEPING_SECONDS * 1000)
+        pipeline.flush(later_ms + DEADLINE_MS)
+        pipeline.keep_house(later_ms + DEADLINE_MS, later_ms + DEADLINE_MS)
         assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 4
         assert [one.id for one in pipeline.store.series()] == [4, 5, 6, 7]
 
@@ -327,3 +361,65 @@ def test_a_crash_anywhere_changes_no_row_and_no_score(data: st.DataObject) -> No
         expected, got = run(Path(one), set()), run(Path(other), crashes)
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_array_equal(got[1], expected[1])
+
+
+def in_the_end(
+    torn: Torn, crashes: set[int], idle_flushes: bool, horizon_seconds: float = 60, gap_seconds: float = 300
+) -> dict[int, dict[str, float]]:
+    """What is stored of torn scrapes, with a crash after each of these requests."""
+
+    def started(folder: Path, now_ms: int) -> AbstractContextManager[Pipeline]:
+        return running(folder, now_ms, late_horizon_seconds=horizon_seconds, max_rate_gap_seconds=gap_seconds)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = 0
+        while place < len(torn.requests):
+            with started(folder, NOW_MS + torn.requests[place][0]) as pipeline:
+                crashed = False
+                while place < len(torn.requests) and not crashed:
+                    at_ms = NOW_MS + torn.requests[place][0]
+                    if idle_flushes:
+                        pipeline.flush(at_ms - 1)
+                    sent = [
+                        Series(sorted({**labels, "instance": "a:9100"}.items()), [(value, NOW_MS + time_ms)])
+                        for labels, time_ms, value in torn.requests[place][1]
+                    ]
+                    pipeline.ingest(body(1 + place % 2, sent), HEADERS[1 + place % 2], at_ms)
+                    if place % 3:
+                        pipeline.flush(at_ms)
+                        pipeline.keep_house(at_ms, at_ms)
+                    crashed = place in crashes
+                    place += 1
+                if not crashed:
+                    pipeline.flush(at_ms + DEADLINE_MS)
+        with started(folder, at_ms + DEADLINE_MS) as pipeline:
+            pipeline.flush(at_ms + 2 * DEADLINE_MS)
+        rows, _ = stored(folder)
+    columns = {name: 2 + CATALOGUE.feature_names.index(name) for name in FEATURES}
+    return {
+        int(row[0]) - NOW_MS: {name: row[column] for name, column in columns.items() if row[column] == row[column]}
+        for row in rows
+    }
+
+
+CRASHES = st.sets(st.integers(0, 30), max_size=4)
+
+
+@settings(max_examples=40)
+@given(torn=torn_scrapes(series_come=True, first_in_time=False), crashes=CRASHES, idle_flushes=st.booleans())
+def test_whatever_connection_is_behind_and_wherever_it_crashes_all_rows_are_exact_in_the_end(
+    torn: Torn, crashes: set[int], idle_flushes: bool
+) -> None:
+    assert in_the_end(torn, crashes, idle_flushes) == torn.expected
+
+
+@settings(max_examples=40)
+@given(torn=torn_scrapes(series_come=False, first_in_time=True), crashes=CRASHES, idle_flushes=st.booleans())
+def test_so_are_rows_of_known_series_where_the_journal_is_trimmed_as_early_as_can_be(
+    torn: Torn, crashes: set[int], idle_flushes: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
+        patch.setattr("receiver.rows.tail.EVERY_MS", 0)
+        assert in_the_end(torn, crashes, idle_flushes, horizon_seconds=1, gap_seconds=10) == torn.expected

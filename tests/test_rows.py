@@ -12,29 +12,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import catalogue
-from receiver.columns import STALE_NAN_BITS, Bool, Rows, Samples
+from receiver.columns import Bool, Rows, Samples
 from receiver.features import Features
-from receiver.rows import Assembler, Timing
+from receiver.rows import Assembler, GivenUp, Room, Timing
 from receiver.rows.arriving import FEWEST_CELLS
-from receiver.rows.assembler import BLOCK_ROWS, ROW_SAMPLES
+from receiver.rows.assembler import BLOCK_ROWS
+from receiver.rows.held import TORN_HORIZON_MS
+from receiver.rows.letting_go import ROW_SAMPLES
 from receiver.series import SeriesTable
+from tests.torn_scrapes import (
+    DISK_A,
+    DISK_B,
+    IDLE_0,
+    IDLE_1,
+    LOAD_1,
+    STALE,
+    Sample,
+    Torn,
+    torn_scrapes,
+)
+from tests.torn_scrapes import FEATURES as TORN_FEATURES
 
 CATALOGUE = catalogue.load()
 CPU, LOAD, DISK, AVAILABLE = (
     CATALOGUE.feature_names.index(n) for n in ("cpu_sec_idle", "load1", "disk_read", "mem_av_per")
 )
 DEADLINE_MS, HORIZON_MS = 7000, 60_000
-STALE = float(np.array([STALE_NAN_BITS], np.uint64).view(np.float64)[0])
 T0 = 1_763_600_000_000
 
-IDLE_0 = {"__name__": "node_cpu_seconds_total", "mode": "idle", "cpu": "0"}
-IDLE_1 = {"__name__": "node_cpu_seconds_total", "mode": "idle", "cpu": "1"}
-LOAD_1 = {"__name__": "node_load1"}
-DISK_A = {"__name__": "node_disk_read_bytes_total", "device": "sda"}
-DISK_B = {"__name__": "node_disk_read_bytes_total", "device": "sdb"}
-
 FEATURES = Features(CATALOGUE)
-Sample = tuple[dict[str, str], int, float]
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,16 @@ class Departed:
     incomplete: Bool
     remade: Rows
     fills: Rows
+    given_up: GivenUp
 
 
 class Bench:
     """An assembler fed by labels, with a journal number for each request."""
 
-    def __init__(self) -> None:
+    def __init__(self, spare_samples: int = 0, torn_samples: int = 1_000_000) -> None:
         self.table = SeriesTable(CATALOGUE, 10_000, 100)
-        self.assembler = Assembler(self.table, len(CATALOGUE.terms), Timing(DEADLINE_MS, HORIZON_MS, 300_000))
+        timing, room = Timing(DEADLINE_MS, HORIZON_MS, 300_000), Room(spare_samples, torn_samples)
+        self.assembler = Assembler(self.table, len(CATALOGUE.terms), timing, room)
         self.seq = 0
 
     def send(self, samples: Sequence[Sample], now_ms: int, instance: str = "a:9100") -> None:
@@ -70,8 +78,9 @@ class Bench:
 
     def depart(self, now_ms: int) -> Departed:
         departure = self.assembler.depart(now_ms)
-        again, late = FEATURES.rows(departure.again), departure.again.late
-        return Departed(FEATURES.rows(departure.rows), departure.rows.incomplete, again.where(~late), again.where(late))
+        again, fills = FEATURES.rows(departure.again), departure.again.fills
+        rows, incomplete = FEATURES.rows(departure.rows), departure.rows.incomplete
+        return Departed(rows, incomplete, again.where(~fills), again.where(fills), departure.given_up)
 
 
 def raw(departed: Departed, feature: int) -> list[float]:
@@ -236,7 +245,8 @@ def test_samples_after_a_row_has_left_re_make_it(bench: Bench) -> None:
     assert len(bench.depart(T0 + 20_000).remade) == 0
 
 
-def test_samples_after_the_horizon_only_fill_what_a_stored_row_lacks(bench: Bench) -> None:
+def test_samples_for_a_row_that_was_let_go_only_fill_what_the_stored_one_lacks() -> None:
+    bench = Bench(torn_samples=0)
     bench.warm(DISK_A, LOAD_1)
     bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
     late_ms = T0 + 10_000 + DEADLINE_MS + HORIZON_MS
@@ -247,6 +257,113 @@ def test_samples_after_the_horizon_only_fill_what_a_stored_row_lacks(bench: Benc
     assert (len(departure.rows), len(departure.remade)) == (0, 0)
     assert departure.fills.raw[:, LOAD].tolist() == [2.0]
     assert np.isnan(departure.fills.raw[:, DISK]).all()
+
+
+def test_a_row_that_lacks_a_sample_is_held_for_it_long_after_the_horizon(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    left_ms = T0 + 10_000 + DEADLINE_MS
+    bench.depart(left_ms)
+    bench.depart(left_ms + TORN_HORIZON_MS - 1)
+    bench.send([(DISK_B, T0 + 10_000, 120.0)], left_ms + TORN_HORIZON_MS - 1)
+    departure = bench.depart(left_ms + TORN_HORIZON_MS - 1)
+    assert departure.remade.raw[:, DISK].tolist() == [230.0]
+    assert departure.given_up == (0, 0)
+    bench.depart(left_ms + TORN_HORIZON_MS - 1 + HORIZON_MS)  # its horizon began when it was whole
+    assert bench.assembler.held_samples == 0
+
+
+def test_a_row_that_lacks_a_sample_is_given_up_for_its_age(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
+    bench.depart(T0 + 10_000 + DEADLINE_MS)
+    assert bench.depart(T0 + 10_000 + DEADLINE_MS + TORN_HORIZON_MS).given_up == (1, 0)
+    assert bench.assembler.held_samples == 0
+
+
+def test_the_oldest_rows_that_lack_a_sample_are_given_up_where_there_is_no_room() -> None:
+    bench = Bench(torn_samples=2 * (FEWEST_CELLS + ROW_SAMPLES))
+    bench.warm(DISK_A, DISK_B)
+    bench.depart(T0 + DEADLINE_MS + HORIZON_MS)
+    for step in (10, 11, 12):
+        at = T0 + step * 10_000
+        bench.send([(DISK_A, at, 110.0)], at)
+        assert bench.depart(at + DEADLINE_MS).given_up == (0, int(step == 12))
+    late_ms = T0 + 130_000
+    bench.send([(DISK_B, T0 + step * 10_000, 120.0) for step in (10, 11, 12)], late_ms)
+    departure = bench.depart(late_ms + DEADLINE_MS)
+    assert departure.remade.raw[:, DISK].tolist() == [230.0, 230.0]
+    assert np.isnan(departure.fills.raw[:, DISK]).all()
+
+
+def test_a_row_with_a_value_that_is_no_number_lacks_no_sample(bench: Bench) -> None:
+    bench.warm(DISK_A, LOAD_1)
+    bench.send([(DISK_A, T0 + 10_000, math.nan), (LOAD_1, T0 + 10_000, 1.0)], T0 + 10_000)
+    bench.depart(T0 + 10_000)
+    bench.depart(T0 + 10_000 + HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
+def test_whole_rows_are_held_for_longer_while_there_is_room_to_spare() -> None:
+    bench = Bench(spare_samples=FEWEST_CELLS + ROW_SAMPLES)
+    bench.warm(DISK_A)
+    bench.depart(T0 + DEADLINE_MS + TORN_HORIZON_MS - 1)
+    bench.send([(DISK_B, T0, 7.0)], T0 + DEADLINE_MS + TORN_HORIZON_MS - 1)
+    assert bench.depart(T0 + DEADLINE_MS + TORN_HORIZON_MS - 1).remade.raw[:, DISK].tolist() == [107.0]
+    bench.depart(T0 + DEADLINE_MS + TORN_HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
+def test_what_need_not_be_held_is_let_go_at_once() -> None:
+    bench = Bench(spare_samples=1_000_000)
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_A, T0 + 70_000, 110.0)], T0 + 70_000)
+    bench.depart(T0 + 70_000 + DEADLINE_MS)
+    assert bench.assembler.let_go(T0 + 70_000 + DEADLINE_MS) == (0, 1)
+    assert bench.assembler.held_samples == 0
+
+
+def test_a_row_that_is_to_leave_again_is_not_let_go_before() -> None:
+    bench = Bench()
+    many = range(BLOCK_ROWS + 5)
+    bench.send([(LOAD_1, T0 + step, 1.0) for step in many], T0)
+    for _ in range(2):
+        bench.depart(T0 + DEADLINE_MS)
+    late_ms = T0 + DEADLINE_MS + HORIZON_MS
+    bench.send([(DISK_A, T0 + step, 1.0) for step in many], late_ms)
+    left = [len(bench.depart(late_ms).remade) for _ in range(2)]
+    assert left == [BLOCK_ROWS, 5]
+    assert bench.assembler.held_samples == 0
+
+
+def test_a_feature_of_a_series_that_is_silent_without_a_marker_stays_missing_until_it_is_back(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    for step in range(1, 9):
+        at = T0 + step * 10_000
+        bench.send([(DISK_A, at, 100.0)], at)
+        assert np.isnan(raw(bench.depart(at + DEADLINE_MS), DISK)).all()
+    bench.send([(DISK_B, T0 + step * 10_000, 100.0) for step in range(1, 9)], T0 + 90_000)
+    assert bench.depart(T0 + 90_000).remade.raw[:, DISK].tolist() == [200.0] * 8
+
+
+def test_a_series_that_took_a_silent_ones_place_makes_up_for_it(bench: Bench) -> None:
+    renamed = {**DISK_B, "rack": "r2"}
+    bench.warm(DISK_A, DISK_B)
+    for step in range(1, 8):
+        at = T0 + step * 10_000
+        bench.send([(DISK_A, at, 100.0), (renamed, at, 100.0)], at)
+        departure = bench.depart(at + DEADLINE_MS)
+        assert departure.incomplete.tolist() == [step < 6]
+    assert raw(departure, DISK) == [200.0]
+
+
+def test_a_series_that_has_been_silent_for_too_long_is_no_longer_expected(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    at = T0
+    for at in (T0 + 10_000, T0 + TORN_HORIZON_MS, T0 + TORN_HORIZON_MS + 10_000):
+        bench.send([(DISK_A, at, 100.0)], at)
+        departure = bench.depart(at + DEADLINE_MS)
+    assert raw(departure, DISK) == [100.0]
 
 
 def test_a_series_that_is_always_late_stays_expected(bench: Bench) -> None:
@@ -273,7 +390,40 @@ def test_a_late_staleness_marker_ends_its_series_and_makes_no_row(bench: Bench) 
     assert len(bench.depart(T0 + 21_000 + DEADLINE_MS).fills) == 0
 
 
-def test_a_fill_after_the_target_has_ended_is_no_partial_sum(bench: Bench) -> None:
+def test_a_late_staleness_marker_completes_the_rows_that_have_waited_for_its_series(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    for step in (1, 2, 3):
+        bench.send([(DISK_A, T0 + step * 10_000, 100.0)], T0 + step * 10_000)
+        bench.depart(T0 + step * 10_000 + DEADLINE_MS)
+    bench.send([(DISK_A, T0 + 40_000, 100.0)], T0 + 40_000)
+    bench.send([(DISK_B, T0 + 10_000, STALE)], T0 + 40_500)
+    assert bench.assembler.consumed_seq(6) == 4
+    departure = bench.depart(T0 + 40_500)
+    assert departure.remade.raw[:, DISK].tolist() == [100.0] * 3
+    assert raw(departure, DISK) == [100.0]  # the open one need not wait for its deadline
+    assert bench.assembler.consumed_seq(6) == 6
+    bench.depart(T0 + 40_500 + HORIZON_MS)
+    assert bench.assembler.held_samples == 0
+
+
+def test_a_late_staleness_marker_counts_up_to_the_next_sample_of_its_series(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    for step in (1, 2, 3, 4):
+        at = T0 + step * 10_000
+        bench.send([(DISK_A, at, 100.0), *([(DISK_B, at, 5.0)] if step == 3 else [])], at)
+        bench.depart(at + DEADLINE_MS)
+    bench.send([(DISK_B, T0 + 10_000, STALE)], T0 + 50_000)
+    assert bench.depart(T0 + 50_000).remade.time_ms.tolist() == [T0 + 10_000, T0 + 20_000]
+
+
+def test_a_staleness_marker_leaves_nothing_more_to_do(bench: Bench) -> None:
+    bench.warm(DISK_A, DISK_B)
+    bench.send([(DISK_B, T0 - 10_000, STALE)], T0 + 8000)
+    assert not bench.assembler.depart(T0 + 8000).more
+
+
+def test_a_fill_after_the_target_has_ended_is_no_partial_sum() -> None:
+    bench = Bench(torn_samples=0)
     bench.warm(DISK_A, DISK_B)
     bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
     bench.depart(T0 + 10_000 + DEADLINE_MS)
@@ -346,17 +496,6 @@ def test_memory_is_given_back_after_the_horizon(bench: Bench) -> None:
     assert bench.assembler.held_samples == 0
 
 
-def test_a_clock_that_is_set_back_does_not_hold_rows_up(bench: Bench) -> None:
-    bench.warm(DISK_A, LOAD_1)
-    bench.send([(DISK_A, T0 + 10_000, 110.0)], T0 + 10_000)
-    back_ms = T0 - 3_600_000
-    assert len(bench.depart(back_ms).rows) == 0
-    departure = bench.depart(back_ms + DEADLINE_MS)
-    assert departure.rows.time_ms.tolist() == [T0 + 10_000]
-    bench.depart(back_ms + DEADLINE_MS + HORIZON_MS)
-    assert bench.assembler.held_samples == 0
-
-
 def test_equal_instances_in_two_clusters_are_two_nodes(bench: Bench) -> None:
     bench.send([({**LOAD_1, "cluster": "x"}, T0, 1.0), ({**LOAD_1, "cluster": "y"}, T0, 2.0)], T0)
     departure = bench.depart(T0 + DEADLINE_MS)
@@ -378,7 +517,7 @@ def test_idle_series_are_forgotten_and_the_others_go_on(bench: Bench) -> None:
     assert raw(departure, DISK) == [180.0]
     assert x(departure, DISK) == pytest.approx([1.0])
     assert raw(departure, CPU) == [1.0]
-    bench.depart(T0 + 80_000 + DEADLINE_MS + HORIZON_MS)
+    bench.depart(T0 + 80_000 + DEADLINE_MS + TORN_HORIZON_MS)
     assert bench.assembler.held_samples == 0
 
 
@@ -451,3 +590,46 @@ def test_any_split_and_interleaving_of_scrapes_gives_the_same_rows(data: st.Data
         assert mine[0] == theirs[0]
         np.testing.assert_array_equal(mine[1], theirs[1])
         np.testing.assert_array_equal(mine[2], theirs[2])
+
+
+def stored(torn: Torn, bench: Bench) -> dict[int, dict[str, float]]:
+    """What a store holds in the end, of all that is not missing."""
+    arrivals = dict.fromkeys(at_ms for at_ms, _ in torn.requests)
+    flushes = {at_ms + wait_ms for at_ms in arrivals for wait_ms in (0, DEADLINE_MS, DEADLINE_MS + HORIZON_MS)}
+    found: dict[int, dict[str, float]] = {}
+    for at_ms in sorted(flushes):
+        for _, samples in (request for request in torn.requests if request[0] == at_ms):
+            bench.send([(labels, T0 + time_ms, value) for labels, time_ms, value in samples], T0 + at_ms)
+        departed = bench.depart(T0 + at_ms)
+        for time_ms, values in of(departed.rows) + of(departed.remade):
+            found.setdefault(time_ms - T0, {}).update(values)
+        for time_ms, values in of(departed.fills):
+            found[time_ms - T0] = values | found.get(time_ms - T0, {})
+    assert bench.assembler.open_rows == 0
+    return found
+
+
+def of(rows: Rows) -> list[tuple[int, dict[str, float]]]:
+    columns = {name: CATALOGUE.feature_names.index(name) for name in TORN_FEATURES}
+    return [
+        (time_ms, {name: values[column] for name, column in columns.items() if not math.isnan(values[column])})
+        for time_ms, values in zip(rows.time_ms.tolist(), rows.raw.tolist(), strict=True)
+    ]
+
+
+@given(torn=torn_scrapes(series_come=True, first_in_time=False))
+def test_whatever_connection_is_behind_all_rows_are_exact_in_the_end(torn: Torn) -> None:
+    assert stored(torn, Bench(spare_samples=1_000_000)) == torn.expected
+
+
+@given(torn=torn_scrapes(series_come=False, first_in_time=True))
+def test_without_room_to_spare_rows_of_known_series_are_exact_in_the_end(torn: Torn) -> None:
+    assert stored(torn, Bench()) == torn.expected
+
+
+@given(torn=torn_scrapes(series_come=False, first_in_time=True))
+def test_without_any_room_what_is_stored_of_known_series_is_exact_or_missing(torn: Torn) -> None:
+    found = stored(torn, Bench(torn_samples=0))
+    assert found.keys() <= torn.expected.keys()
+    for time_ms, values in found.items():
+        assert values.items() <= torn.expected[time_ms].items()

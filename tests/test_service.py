@@ -58,6 +58,19 @@ def test_a_written_sample_is_exposed_as_a_score(tmp_path: Path) -> None:
         wait_until(lambda: service.exposition.snapshot.names == (NodeName("", "a:9100"),), "a score")
 
 
+@pytest.mark.parametrize("step_seconds", [-3600, 3600])
+def test_rows_wait_by_a_clock_that_does_not_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_seconds: int
+) -> None:
+    with running(tmp_path) as service:
+        true_ns, before_ms = time.time_ns, service.steady_ms()
+        monkeypatch.setattr("receiver.service.time.time_ns", lambda: true_ns() + step_seconds * 10**9)
+        assert abs(service.now_ms() - true_ns() // 10**6 - step_seconds * 1000) < 1000
+        assert 0 <= service.steady_ms() - before_ms < 10_000
+        write(service, request(service.now_ms()))
+        wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([0.01]), "the score")
+
+
 def test_requests_that_wait_together_are_all_journalled(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         now_ms = service.now_ms()

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from receiver.columns import Float64, Int32, Int64
 from receiver.compiled import compiled
-from receiver.rows.held import ARRIVED, NONE, OPEN, Held
-from receiver.rows.rings import link, soil, touch
+from receiver.rows.held import ARRIVED, EXPECTED, NONE, OPEN, Held, is_marker
+from receiver.rows.rings import change, link, touch
 
 # Cells of a new target's rows; one that needs more gets a quarter as many again, and some: 8, 12, 16, 20, 25, 31…
 FEWEST_CELLS = 8
@@ -50,13 +50,37 @@ def take(
         if not held.state[cell] & ARRIVED:
             held.state[cell] |= ARRIVED
             held.value[cell] = value[i]
-            row["last_seq"] = seq
+            change(held, r, seq)
             if not row["left"]:
                 touch(held, target)
-            elif not row["dirty"]:
-                row["first_seq"] = seq
-                soil(held, r)
+            if entry["born_ms"] == 0 or time_ms[i] < entry["born_ms"]:
+                entry["born_ms"] = time_ms[i] if seq > held.head[0]["doubted_seq"] else 1
+            stale = value[i] != value[i] and is_marker(value, i)
+            if stale:
+                _end(held, series[i], r, seq)
+                if held.targets[target]["next"] != OPEN:
+                    touch(held, target)
+            if (row["left"] or row["late"]) and time_ms[i] >= entry["seen_ms"]:
+                entry["seen_ms"] = time_ms[i]
+                entry["live"] = not stale
     return len(series)
+
+
+@compiled
+def _end(held: Held, series: int, r: int, seq: int) -> None:
+    """A marker has come: no later row lacks the series until its next sample. Those that did are made again."""
+    entry = held.series[series]
+    ended_ms = held.rows[r]["time_ms"]
+    r = held.rows[r]["newer"]
+    while r != OPEN:
+        row = held.rows[r]
+        cell = row["begin"] + entry["slot"]
+        if held.state[cell] & ARRIVED or ended_ms < entry["seen_ms"] <= row["time_ms"]:
+            return
+        if held.state[cell] & EXPECTED or not row["left"]:
+            held.state[cell] &= ~EXPECTED
+            change(held, r, seq)
+        r = row["newer"]
 
 
 @compiled
@@ -146,12 +170,15 @@ def _open(held: Held, target_id: int, time_ms: int, seq: int, now_ms: int) -> in
     row["target"] = target_id
     row["time_ms"] = time_ms
     row["since_ms"] = now_ms
-    row["first_seq"] = row["last_seq"] = seq
+    row["first_seq"] = row["pending_seq"] = row["last_seq"] = seq
     row["begin"] = begin
-    row["late"] = time_ms <= target["last_ms"]
-    row["left"] = row["dirty"] = False
-    row["older"] = row["newer"] = OPEN
     beside = target["recent"]
+    if beside == OPEN and target["last_ms"] == NONE and head["doubted_seq"] and target_id < head["known_targets"]:
+        target["gone_ms"] = time_ms - 1
+    row["late"] = time_ms <= target["last_ms"]
+    row["fills"] = time_ms <= target["gone_ms"] or seq <= head["doubted_seq"]
+    row["left"] = row["dirty"] = row["torn"] = False
+    row["older"] = row["newer"] = OPEN
     if beside != OPEN and held.rows[beside]["time_ms"] < time_ms:
         row["older"], row["newer"] = beside, held.rows[beside]["newer"]
     elif beside != OPEN:

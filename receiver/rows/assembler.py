@@ -1,8 +1,8 @@
 """Samples → one row per (target, timestamp), in time order per target, however a sender tears its scrapes apart.
 
-In: `Samples`, with the journal's sequence number and the moment of arrival. Out: `Departure`s of rows. Raises
-nothing; holds 20 bytes for each of `held_samples`: the series of rows that are open or may still be re-made. Costs
-some 20 ns a sample and 1 µs a row; nothing for targets that send nothing.
+In: `Samples`, with the journal's sequence number and the moment of arrival, by a clock that never steps. Out:
+`Departure`s of rows. Raises nothing; holds 20 bytes for each of `held_samples`: the series of rows that are open or may
+still be re-made. Costs some 20 ns a sample and 1 µs a row; nothing for targets that send nothing.
 
 A scrape has no id and no end mark: its samples share a timestamp and arrive in any order, over several requests.
 - A row is *complete* when every live series of its target has arrived, with a value or a staleness marker. A series
@@ -10,9 +10,20 @@ A scrape has no id and no end mark: its samples share a timestamp and arrive in 
   target that has no live series is new: only the deadline can tell that its row is whole.
 - Rows of a target leave in time order, each when it is complete or its deadline has passed, so that rates, made
   between consecutive rows, never depend on the order of arrival.
-- Samples for a row that has left re-make it while it is still held (`late_horizon_ms`); after that, and for rows
-  older than the first that left, they only *fill* what the stored row lacks. Neither changes a rate.
+- A row is *torn* that lacks a sample of a series that it *expects*: one that is live, or has fallen silent within the
+  last `TORN_HORIZON_MS` without a marker and without another of its term in its place. Its connection may be behind the
+  others. A feature that lacks an expected series is missing. A marker that comes late takes its series out of the
+  later rows that have expected it.
+- Samples for a row that has left re-make it while it is held: a torn row until it is whole, for `TORN_HORIZON_MS` at
+  most; a whole row for `late_horizon_ms`, and for as long as a torn one while there is room to spare. The oldest torn
+  rows are given up, and counted, where there is no room.
+- Samples for a row that is no longer held only *fill* what the stored row lacks: features of which every series has
+  come that had begun, and is live or has been seen since. Nor do they change a rate, or those of a row that is older
+  than the first that left.
 - Of two samples for one series and timestamp the first to arrive counts.
+
+What comes of it is exact or missing. Only where a series is new, and its first samples come when the row of the others
+has been let go, does that row stay as it was.
 """
 
 from __future__ import annotations
@@ -24,14 +35,13 @@ import numpy as np
 
 from receiver.columns import Samples
 from receiver.rows.arriving import place, take
-from receiver.rows.departure import Departure, Leaving
+from receiver.rows.departure import Departure, GivenUp, Leaving
 from receiver.rows.forgetting import forget
 from receiver.rows.held import NONE, nothing, with_free_cells, with_free_rows, with_series, with_targets
-from receiver.rows.leaving import give_up, leave, leave_again, oldest_seq
+from receiver.rows.leaving import leave, leave_again, oldest_seq
+from receiver.rows.letting_go import give_up, held_samples
 from receiver.series import SeriesTable
 
-# What a row costs besides its samples, counted in samples of 20 bytes.
-ROW_SAMPLES = 8
 # Rows of a departure: their sums and features are 6 MiB.
 BLOCK_ROWS = 4096
 
@@ -45,16 +55,24 @@ class Timing:
     max_rate_gap_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be held, in samples of 20 bytes."""
+
+    spare_samples: int  # below this, whole rows are held for as long as torn ones
+    torn_samples: int  # above this, the oldest torn rows are given up
+
+
 class Assembler:
     """All rows that are open, and what is known of every kept series."""
 
-    def __init__(self, table: SeriesTable, terms: int, timing: Timing) -> None:
+    def __init__(self, table: SeriesTable, terms: int, timing: Timing, room: Room) -> None:
         self._table = table
         self._terms = terms
         self._timing = timing
+        self._room = room
         self._held = nothing(terms)
         self._targets = 0
-        self._latest_ms = 0
         self._none = Leaving.room(0, terms)
         self._compile()
 
@@ -66,24 +84,35 @@ class Assembler:
     @property
     def held_samples(self) -> int:
         """What is held, in samples of 20 bytes."""
-        head = self._held.head[0]
-        return int(head["held_cells"] + ROW_SAMPLES * head["held_rows"])
+        return int(held_samples(self._held))
 
     def consumed_seq(self, newest_seq: int) -> int:
         """The journal record up to which every sample is in a row that has left."""
         oldest = oldest_seq(self._held)
         return newest_seq if oldest == NONE else oldest - 1
 
+    def needed_seq(self, newest_seq: int) -> int:
+        """The oldest journal record that a held row would have to be rebuilt from; the next where there is none."""
+        rows = self._held.rows
+        return int(rows["first_seq"][rows["begin"] != NONE].min(initial=newest_seq + 1))
+
+    def doubt(self, seq: int) -> None:
+        """Know that what this journal record begins, rows and series, may have begun in records that are gone.
+
+        Once they have left, such rows only fill, and so do older ones.
+        """
+        self._held.head["doubted_seq"] = seq
+
     def know_all(self) -> None:
-        """Expect the series that a journal has brought back, of which no sample has come yet."""
+        """Have slots for the series that a journal has brought back, of which no sample has come yet."""
         self._make_room(self._table.next_id)
+        self._held.head["known_targets"] = self._targets
         target_of = self._table.target
         series = np.flatnonzero(target_of[: self._table.next_id] >= 0).astype(np.int32)
         self._all_of(len(series), lambda begin: place(self._held, target_of, series, begin))
 
     def restart_waiting(self, now_ms: int) -> None:
-        """Give every open row its full time again."""
-        self._latest_ms = now_ms
+        """Give every row its full time again."""
         self._held.rows["since_ms"] = now_ms
 
     def idle(self, before_ms: int) -> list[int]:
@@ -100,7 +129,6 @@ class Assembler:
         """Put the samples of journal record `seq` into their rows."""
         if not len(samples):
             return
-        self._follow_clock(now_ms)
         self._make_room(int(samples.series.max()) + 1)
         series, time_ms, value = samples.series, samples.time_ms, samples.value
         if (time_ms[1:] < time_ms[:-1]).any():
@@ -111,7 +139,6 @@ class Assembler:
 
     def depart(self, now_ms: int) -> Departure:
         """Rows that can leave now, and those that are to be written again: `BLOCK_ROWS` of each at most."""
-        self._follow_clock(now_ms)
         timing, term_of, held = self._timing, self._table.term, self._held
         head = held.head[0]
         rows = again = self._none
@@ -120,9 +147,17 @@ class Assembler:
             rows = rows.first(leave(held, term_of, now_ms, timing.deadline_ms, timing.max_rate_gap_ms, rows))
         if head["first_dirty"] != NONE:
             again = Leaving.room(min(int(head["held_rows"]), BLOCK_ROWS), self._terms)
-            again = again.first(leave_again(held, term_of, again))
-        give_up(held, now_ms, timing.late_horizon_ms)
-        return Departure(rows, again, bool(head["first_touched"] != NONE or head["first_dirty"] != NONE))
+            again = again.first(leave_again(held, term_of, now_ms, again))
+        more = bool(head["first_touched"] != NONE or head["first_dirty"] != NONE)
+        return Departure(rows, again, more, self._give_up(now_ms, self._room))
+
+    def let_go(self, now_ms: int) -> GivenUp:
+        """Hold no row that need not be held: no torn one, and no whole one after its horizon."""
+        return self._give_up(now_ms, Room(0, 0))
+
+    def _give_up(self, now_ms: int, room: Room) -> GivenUp:
+        horizon_ms = self._timing.late_horizon_ms
+        return GivenUp(*give_up(self._held, now_ms, horizon_ms, room.spare_samples, room.torn_samples))
 
     def _compile(self) -> None:
         """Call each pass once, over nothing, so that no sample waits until it is compiled."""
@@ -131,8 +166,9 @@ class Assembler:
         take(self._held, target_of, none.series, none.time_ms, none.value, 0, 0, 0)
         forget(self._held, target_of, none.series)
         leave(self._held, self._table.term, 0, 0, 0, self._none)
-        leave_again(self._held, self._table.term, self._none)
-        give_up(self._held, 0, 0)
+        leave_again(self._held, self._table.term, 0, self._none)
+        give_up(self._held, 0, 0, 0, 0)
+        held_samples(self._held)
         oldest_seq(self._held)
 
     def _make_room(self, series: int) -> None:
@@ -149,9 +185,3 @@ class Assembler:
         while done < entries:
             self._held = with_free_cells(with_free_rows(self._held))
             done = go_on(done)
-
-    def _follow_clock(self, now_ms: int) -> None:
-        """Move deadlines along with a clock that was set back: by it, they would not come for as long."""
-        by_ms, self._latest_ms = now_ms - self._latest_ms, now_ms
-        if by_ms < 0:
-            self._held.rows["since_ms"] += by_ms

@@ -29,7 +29,7 @@ class Leaving(NamedTuple):
     node: Int32  # [B]
     time_ms: Int64  # [B]
     seq: Int64  # [B] newest journal record with samples of it
-    late: Bool  # [B]
+    fills: Bool  # [B] of rows that leave again: only for what the stored row lacks
     incomplete: Bool  # [B] an expected series is missing
     sums: Sums
 
@@ -41,7 +41,7 @@ class Leaving(NamedTuple):
             node=np.empty(rows, np.int32),
             time_ms=np.empty(rows, np.int64),
             seq=np.empty(rows, np.int64),
-            late=np.empty(rows, np.bool_),
+            fills=np.empty(rows, np.bool_),
             incomplete=np.empty(rows, np.bool_),
             sums=Sums(
                 total=np.empty(shape),
@@ -54,16 +54,23 @@ class Leaving(NamedTuple):
 
     def first(self, rows: int) -> Leaving:
         """The first rows: views."""
-        node, time_ms, seq, late, incomplete, sums = self
+        node, time_ms, seq, fills, incomplete, sums = self
         total, rate, present, missing, had = sums
         return Leaving(
             node[:rows],
             time_ms[:rows],
             seq[:rows],
-            late[:rows],
+            fills[:rows],
             incomplete[:rows],
             Sums(total[:rows], rate[:rows], present[:rows], missing[:rows], had[:rows]),
         )
+
+
+class GivenUp(NamedTuple):
+    """How many rows that lack a sample are not held for it any longer."""
+
+    for_age: int
+    for_room: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +78,6 @@ class Departure:
     """Rows that leave together."""
 
     rows: Leaving  # complete, or at their deadline
-    again: Leaving  # left before and have got samples since, or late: for what the stored rows lack; no rates
+    again: Leaving  # left before and have changed since, or late; no rates
     more: bool  # there are more that can leave now
+    given_up: GivenUp

@@ -1,10 +1,10 @@
 """What the assembler holds, as arrays: series, targets, rows, and the cells with the rows' samples.
 
 Ids are indices. A target's series have *slots*; each of its held rows has `room` cells, one a slot, from `begin` on.
-Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, or have left,
-by age (`before`, `after`): rings through the rows `OPEN` and `LEFT`, which are nothing else.
+Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, whole or torn,
+by age (`before`, `after`): rings through the rows `OPEN`, `WHOLE` and `TORN`, which are nothing else.
 
-Costs 48 bytes a series, 56 and one a catalogue term a target, 72 a held row and 9 a cell, twice where arrays have
+Costs 56 bytes a series, 64 and one a catalogue term a target, 80 a held row and 9 a cell, twice where arrays have
 just grown. `arriving`, `leaving` and `forgetting` work on them.
 """
 
@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from receiver.columns import Bool, Bytes, Float64
+from receiver.columns import STALE_NAN_BITS, Bool, Bytes, Float64
+from receiver.compiled import compiled
 
 Records = NDArray[np.void]
 
@@ -24,6 +25,7 @@ SERIES = np.dtype(
         ("slot", np.int32),  # NONE: has none
         ("next", np.int32),  # series of its target, or NONE
         ("live", np.bool_),  # from its first sample on, until a staleness marker
+        ("born_ms", np.int64),  # of its first sample; 1: there may have been older ones; 0: none has come
         ("seen_ms", np.int64),  # of its newest sample or marker in a row that has left; 0: never
         ("arrived_ms", np.int64),  # when a sample of any time last came in
         ("last_ms", np.int64),  # of the newest value in a row that has left, for rates; 0: there is none
@@ -43,6 +45,7 @@ TARGET = np.dtype(
         ("touched", np.bool_),  # is in the list of those to look at
         ("next_touched", np.int32),
         ("last_ms", np.int64),  # of the newest row that has left; -1: none has
+        ("gone_ms", np.int64),  # of the newest row that is no longer held; -1: all are
         ("interval_ms", np.int64),  # 0: not known
     ],
     align=True,
@@ -55,13 +58,16 @@ ROW = np.dtype(
         ("before", np.int32),  # rows of its kind, by age
         ("after", np.int32),
         ("next_dirty", np.int32),
-        ("late", np.bool_),  # older than one that had left when it came: it fills
+        ("late", np.bool_),  # older than one that had left when it came: it has no rates
+        ("fills", np.bool_),  # there may have been one before that is no longer held
         ("left", np.bool_),
-        ("dirty", np.bool_),  # has left, and has got samples since
+        ("dirty", np.bool_),  # has left, and has changed since
+        ("torn", np.bool_),  # has left, and lacks a sample that is expected
         ("time_ms", np.int64),
-        ("since_ms", np.int64),  # when it was opened; once it has left, when it did
-        ("first_seq", np.int64),  # oldest journal record of which no departure has had the samples
-        ("last_seq", np.int64),  # newest journal record with samples of it
+        ("since_ms", np.int64),  # when it came into its ring
+        ("first_seq", np.int64),  # journal record that opened it
+        ("pending_seq", np.int64),  # oldest journal record that no departure has had the effect of
+        ("last_seq", np.int64),  # newest journal record that has changed it
         ("begin", np.int64),  # its first cell; NONE: the row is free
     ],
     align=True,
@@ -79,15 +85,23 @@ HEAD = np.dtype(
         ("held_cells", np.int64),
         ("used_cells", np.int64),  # those that rows have given up among them
         ("needed_cells", np.int64),  # what a pass that stopped could not get
+        ("doubted_seq", np.int64),  # up to this journal record, samples may have come before that are not here
+        ("known_targets", np.int64),  # at start
     ],
     align=True,
 )
 NONE = -1
-OPEN, LEFT = 0, 1  # the rings' own rows
+OPEN, WHOLE, TORN = 0, 1, 2  # the rings' own rows
+
+# No row that has left is held for longer, and a series that has fallen silent is expected for so long: by then what
+# stood behind a slow connection, or waited for a sender's longest back-off, has come.
+TORN_HORIZON_MS = 3_600_000
 
 # What a cell holds.
 ARRIVED = 1
-EXPECTED = 2  # known once the row has left
+EXPECTED = 2  # known once the row has left: what lacks it is missing
+
+_STALE = np.int64(STALE_NAN_BITS)
 
 
 class Held(NamedTuple):
@@ -107,8 +121,8 @@ def nothing(terms: int) -> Held:
     head = np.zeros(1, HEAD)
     for name in ("first_touched", "last_touched", "first_dirty", "last_dirty", "first_free"):
         head[name] = NONE
-    rows = np.zeros(2, ROW)
-    rows["before"] = rows["after"] = (OPEN, LEFT)
+    rows = np.zeros(3, ROW)
+    rows["before"] = rows["after"] = (OPEN, WHOLE, TORN)
     rows["begin"] = NONE
     return Held(
         head,
@@ -137,7 +151,7 @@ def with_targets(held: Held, targets: int) -> Held:
     if not more:
         return held
     new = np.zeros(more, TARGET)
-    new["first"] = new["last"] = new["next_touched"] = new["last_ms"] = NONE
+    new["first"] = new["last"] = new["next_touched"] = new["last_ms"] = new["gone_ms"] = NONE
     had = np.zeros((more, held.had.shape[1]), np.bool_)
     return held._replace(targets=np.concatenate((held.targets, new)), had=np.concatenate((held.had, had)))
 
@@ -169,6 +183,12 @@ def with_free_cells(held: Held) -> Held:
     held.rows["begin"][rows] = ends - room
     held.head["used_cells"] = used
     return held._replace(value=value, state=state)
+
+
+@compiled
+def is_marker(value: Float64, place: int) -> bool:
+    """Whether a sample is a staleness marker."""
+    return bool(value[place : place + 1].view(np.int64)[0] == _STALE)
 
 
 def _growth(have: int, needed: int) -> int:

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from receiver.columns import STALE_NAN_BITS, Int32
+from receiver.columns import Int32
 from receiver.compiled import compiled
 from receiver.rows.departure import Leaving
-from receiver.rows.held import ARRIVED, EXPECTED, LEFT, NONE, OPEN, Held
-from receiver.rows.rings import release, soil, touch, unlink
+from receiver.rows.held import ARRIVED, EXPECTED, NONE, OPEN, TORN_HORIZON_MS, Held, is_marker
+from receiver.rows.rings import file, release, soil, touch
 
-# A series that has missed this many scrapes without a staleness marker is gone (its Prometheus stopped, say).
+# A series that has missed this many scrapes without a staleness marker is not waited for.
 LIVE_INTERVALS = 5
-
-_STALE = np.int64(STALE_NAN_BITS)
 
 
 @compiled
@@ -61,54 +59,33 @@ def leave(held: Held, term_of: Int32, now_ms: int, deadline_ms: int, max_gap_ms:
 
 
 @compiled
-def leave_again(held: Held, term_of: Int32, leaving: Leaving) -> int:
+def leave_again(held: Held, term_of: Int32, now_ms: int, leaving: Leaving) -> int:
     """The same for rows that have left before, or are late. They have no rates, and change none."""
     head = held.head[0]
     count = 0
     while head["first_dirty"] != NONE and count < len(leaving.node):
         r = head["first_dirty"]
+        torn = held.rows[r]["torn"]
         if _sum_up(held, term_of, r, 0, leaving, count):
             count += 1
+        if held.rows[r]["torn"] != torn:
+            file(held, r, now_ms)
         held.rows[r]["dirty"] = False
         head["first_dirty"] = held.rows[r]["next_dirty"]
     return count
 
 
 @compiled
-def give_up(held: Held, now_ms: int, horizon_ms: int) -> None:
-    """Hold rows no longer that have left so long ago."""
-    head = held.head[0]
-    r = held.rows[LEFT]["after"]
-    while r != LEFT and held.rows[r]["since_ms"] + horizon_ms <= now_ms:
-        row = held.rows[r]
-        after = row["after"]
-        target = held.targets[row["target"]]
-        if row["older"] != OPEN:
-            held.rows[row["older"]]["newer"] = row["newer"]
-        if row["newer"] != OPEN:
-            held.rows[row["newer"]]["older"] = row["older"]
-        if target["recent"] == r:
-            target["recent"] = row["newer"] if row["newer"] != OPEN else row["older"]
-        unlink(held, r)
-        row["after"] = head["first_free"]
-        row["begin"] = NONE
-        head["first_free"] = r
-        head["held_rows"] -= 1
-        head["held_cells"] -= target["room"]
-        r = after
-
-
-@compiled
 def oldest_seq(held: Held) -> int:
-    """The oldest journal record with samples that no departure has had; NONE where there is none."""
+    """The oldest journal record that no departure has had all of; NONE where there is none."""
     oldest = NONE
     r = held.rows[OPEN]["after"]
     if r != OPEN:
-        oldest = held.rows[r]["first_seq"]  # rows open in the order of the records
+        oldest = held.rows[r]["pending_seq"]  # rows open in the order of the records
     r = held.head[0]["first_dirty"]
     while r != NONE:  # not so these: a late row may have waited for its deadline
-        if oldest == NONE or held.rows[r]["first_seq"] < oldest:
-            oldest = held.rows[r]["first_seq"]
+        if oldest == NONE or held.rows[r]["pending_seq"] < oldest:
+            oldest = held.rows[r]["pending_seq"]
         r = held.rows[r]["next_dirty"]
     return oldest
 
@@ -156,23 +133,20 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
     sums.total[place] = sums.rate[place] = 0.0
     sums.present[place] = 0
     sums.missing[place] = False
-    some = lacks = False
+    some = lacks = torn = False
     s = target["first"]
     while s != NONE:
         entry = held.series[s]
         term = term_of[s]
         cell = row["begin"] + entry["slot"]
-        if row["late"]:  # of a series that has ended before, nothing lacks
-            expected = entry["live"] or entry["seen_ms"] >= at_ms
-        elif again:
-            expected = held.state[cell] & EXPECTED != 0
-        else:
-            expected = entry["live"] and entry["seen_ms"] >= since_ms
-            if expected:
+        if not again or row["late"]:
+            if _expected_late(held, s, r) if row["late"] else _expected(held, term_of, s, at_ms, since_ms):
                 held.state[cell] |= EXPECTED
+            else:
+                held.state[cell] &= ~EXPECTED
         if held.state[cell] & ARRIVED:
             value = held.value[cell]
-            stale = held.value[cell : cell + 1].view(np.int64)[0] == _STALE
+            stale = is_marker(held.value, cell)
             if np.isfinite(value):
                 some = True
                 sums.total[place, term] += value
@@ -186,20 +160,58 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
                     had[term] = True
             elif not stale:
                 lacks = sums.missing[place, term] = True
-            if not again or at_ms >= entry["seen_ms"]:
+            if not again:
                 entry["seen_ms"] = at_ms
                 entry["live"] = not stale
-        elif expected:
-            lacks = sums.missing[place, term] = True
+        elif held.state[cell] & EXPECTED:
+            lacks = torn = sums.missing[place, term] = True
         s = entry["next"]
+    row["torn"] = torn
     leaving.node[place] = target["node"]
     leaving.time_ms[place] = at_ms
     leaving.seq[place] = row["last_seq"]
-    leaving.late[place] = row["late"]
+    leaving.fills[place] = row["fills"]
     leaving.incomplete[place] = lacks
     for t in range(len(had)):
         sums.had[place, t] = had[t]
     return some
+
+
+@compiled
+def _expected(held: Held, term_of: Int32, series: int, at_ms: int, since_ms: int) -> bool:
+    """Whether a row at this time lacks something where it has no sample of this series."""
+    entry = held.series[series]
+    if not entry["live"] or entry["seen_ms"] == 0:
+        return False
+    if entry["seen_ms"] >= since_ms:
+        return True
+    return entry["seen_ms"] >= at_ms - TORN_HORIZON_MS and not _replaced(held, term_of, series)
+
+
+@compiled
+def _expected_late(held: Held, series: int, r: int) -> bool:
+    """The same for a row that is late: of what has ended before, or begun since, nothing lacks."""
+    entry, row = held.series[series], held.rows[r]
+    if entry["born_ms"] > row["time_ms"] or not (entry["live"] or entry["seen_ms"] >= row["time_ms"]):
+        return False
+    older = row["older"]
+    while older != OPEN and held.rows[older]["time_ms"] >= held.targets[row["target"]]["gone_ms"]:
+        cell = held.rows[older]["begin"] + entry["slot"]
+        if held.state[cell] & ARRIVED:
+            return not is_marker(held.value, cell)
+        older = held.rows[older]["older"]
+    return True
+
+
+@compiled
+def _replaced(held: Held, term_of: Int32, series: int) -> bool:
+    """Whether a series of the same term has come since a silent one was seen: as when a label has changed."""
+    s = held.series[series]["next"]
+    while s != NONE:  # it came later, so it stands behind
+        if term_of[s] == term_of[series] and held.series[s]["born_ms"] > held.series[series]["seen_ms"]:
+            return True
+        s = held.series[s]["next"]
+    return False
 
 
 @compiled

@@ -1,13 +1,14 @@
 """The lists that rows and targets are in while they are held, as links in their own arrays. Compiled.
 
-Every row is in one of two rings, of those that are open and of those that have left, in the order in which it came
-there. A target whose rows may be able to leave is among the touched, a row that is to leave again among the dirty.
+Every row is in one of three rings, of those that are open, those that have left whole, and those that have left torn,
+in the order in which it came there. A target whose rows may be able to leave is among the touched, a row that is to
+leave again among the dirty.
 """
 
 from __future__ import annotations
 
 from receiver.compiled import compiled
-from receiver.rows.held import LEFT, NONE, Held
+from receiver.rows.held import NONE, TORN, WHOLE, Held
 
 
 @compiled
@@ -25,8 +26,18 @@ def touch(held: Held, target: int) -> None:
 
 
 @compiled
+def change(held: Held, r: int, seq: int) -> None:
+    """A journal record changes a row; one that has left is to leave again."""
+    row = held.rows[r]
+    row["last_seq"] = seq
+    if row["left"] and not row["dirty"]:
+        row["pending_seq"] = seq
+        soil(held, r)
+
+
+@compiled
 def soil(held: Held, r: int) -> None:
-    """A row that has left, and is not dirty, has got samples."""
+    """A row that is not dirty is to leave again."""
     head = held.head[0]
     held.rows[r]["dirty"] = True
     held.rows[r]["next_dirty"] = NONE
@@ -42,9 +53,15 @@ def release(held: Held, r: int, now_ms: int) -> None:
     """A row leaves."""
     held.head[0]["open_rows"] -= 1
     held.rows[r]["left"] = True
+    file(held, r, now_ms)
+
+
+@compiled
+def file(held: Held, r: int, now_ms: int) -> None:
+    """A row that has left is whole from now on, or torn."""
     held.rows[r]["since_ms"] = now_ms
     unlink(held, r)
-    link(held, r, LEFT)
+    link(held, r, TORN if held.rows[r]["torn"] else WHOLE)
 
 
 @compiled
