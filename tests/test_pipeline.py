@@ -281,7 +281,7 @@ def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
     monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
     with running(tmp_path, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
 
-        def records(step: int, samples: list[Series]) -> float:
+        def records(step: int, samples: list[Series]) -> int:
             at_ms = NOW_MS + step * STEP_MS
             pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
             pipeline.flush(at_ms + DEADLINE_MS)
