@@ -198,8 +198,9 @@ class PendingReader(EmbeddedReader):
         )
 
     def _scores_by_model(self, found: Sequence[tuple[Any, ...]]) -> list[tuple[str, Scores]]:
-        by_version: dict[str, list[tuple[Any, ...]]] = {}
         versions = dict(self._connection.execute("SELECT id, version FROM models").fetchall())
-        for row in found:
-            by_version.setdefault(versions[row[3]], []).append(row[1:])
-        return [(version, self._score_block(rows)) for version, rows in by_version.items()]
+        wanted = sorted({versions[model] for model in {row[3] for row in found}})
+        return [
+            (version, self._score_block([row[1:] for row in found if versions[row[3]] == version]))
+            for version in wanted
+        ]

@@ -17,6 +17,7 @@ from receiver.errors import StoreUnavailable
 from receiver.store import Finished, RowStore
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, TRIM_INTERVAL_MS, Lag, Outbox, retry_seconds
+from receiver.store.pending import Pending, PendingReader, Watermarks
 from tests.store.data import (
     CATALOGUE,
     DAY_MS,
@@ -122,6 +123,59 @@ def test_long_backlogs_go_in_bounded_blocks(pair: Pair, monkeypatch: pytest.Monk
     assert [pair.outbox.forward_once(T0) for _ in range(4)] == [4, 4, 2, 0]
     assert pair.target is not None
     assert stored_rows(pair.target) == stored_rows(pair.source)
+
+
+def test_a_row_that_changes_after_it_was_read_ahead_comes_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.store.outbox.BLOCK_ROWS", 1)
+    pair.source.write(finished([(1, T0 + i, (i, NAN, i)) for i in range(3)]))
+    assert pair.outbox.forward_once(T0) == 1  # and the next one is read
+    pair.source.write(finished([(1, T0 + 1, (7, 7, NAN))]))
+    assert pair.drain() == 3
+    assert pair.target is not None
+    assert stored_rows(pair.target) == stored_rows(pair.source)
+
+
+class RefusesTheSecond(EmbeddedStore):
+    """Takes one block."""
+
+    taken = 0
+
+    def write(self, finished: Finished) -> None:
+        if self.taken:
+            raise StoreUnavailable("cut off")
+        super().write(finished)
+        self.taken = 1
+
+
+def test_what_was_read_ahead_is_read_anew_after_a_failure(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.store.outbox.BLOCK_ROWS", 1)
+    pair.connect = lambda: RefusesTheSecond.open(pair.folder / "target.db", CATALOGUE)
+    pair.source.write(finished([(1, T0 + i, (i, i, i)) for i in range(4)]))
+    assert pair.outbox.forward_once(T0) == 1
+    with pytest.raises(StoreUnavailable):
+        pair.outbox.forward_once(T0)
+    assert pair.outbox.lag.rows_waiting == 3
+    pair.connect = pair.open_target
+    assert pair.drain() == 3
+    assert pair.target is not None
+    assert stored_rows(pair.target) == stored_rows(pair.source)
+
+
+class UnreadableBehind(PendingReader):
+    """Of a file whose later pages cannot be read."""
+
+    def pending(self, limit: int, behind: Watermarks | None = None) -> Pending:
+        if behind is not None:
+            raise StoreUnavailable("the next page cannot be read")
+        return super().pending(limit)
+
+
+def test_a_block_is_passed_on_though_the_next_one_cannot_be_read(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.store.outbox.BLOCK_ROWS", 1)
+    monkeypatch.setattr("receiver.store.outbox.PendingReader", UnreadableBehind)
+    pair.source.write(finished([(1, T0 + i, (i, i, i)) for i in range(3)]))
+    assert [pair.outbox.forward_once(T0) for _ in range(3)] == [1, 1, 1]
+    assert pair.outbox.lag == Lag(0, None, None, success_ms=T0)
 
 
 def test_rows_that_were_passed_on_are_deleted_when_they_are_old(pair: Pair) -> None:
@@ -268,9 +322,12 @@ def play(pair: Pair, steps: list[object], now_ms: int) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEPS, max_size=12))
-def test_after_any_course_of_events_both_stores_have_the_same(tmp_path: Path, steps: list[object]) -> None:
-    with closing(Pair(tmp_path)) as pair:
+@given(steps=st.lists(STEPS, max_size=12), block_rows=st.sampled_from([1, 2, 5000]))
+def test_after_any_course_of_events_both_stores_have_the_same(
+    tmp_path: Path, steps: list[object], block_rows: int
+) -> None:
+    with closing(Pair(tmp_path)) as pair, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("receiver.store.outbox.BLOCK_ROWS", block_rows)
         play(pair, steps, T0)
         assert pair.target is not None
         assert stored_rows(pair.target) == stored_rows(pair.source)

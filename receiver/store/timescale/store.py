@@ -4,31 +4,27 @@
 right to make tables), and `StoreUnavailable` where the server does not answer; so do all methods. After that the
 connection may be broken: close the store and connect again. No error text contains the password.
 
-A block of rows is one binary COPY into a staging table and one upsert in key order, so that two replicas that write
-the same rows wait for each other instead of locking each other out. Node ids are the database's own: `write` takes
-the ids that `add_nodes` has named, and reads give those of `nodes`.
+How blocks are written, `writing` says. Node ids are the database's own: `write` takes the ids that `add_nodes` has
+named, and reads give those of `nodes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
-from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from receiver.catalogue import Catalogue
-from receiver.columns import Int32, Int64, NodeName, Rows, Scores
+from receiver.columns import Int32, NodeName, Rows, Scores
 from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store import labelling
 from receiver.store.protocol import Finished, Label, States
-from receiver.store.timescale.binary_copy import render_samples, render_scores
 from receiver.store.timescale.migration import describe, migrate
-from receiver.store.timescale.novelty import Newest, Split, in_key_order
 from receiver.store.timescale.schema import (
     ADD_LABEL,
     ADD_NODES,
@@ -40,6 +36,7 @@ from receiver.store.timescale.schema import (
     SAVE_STATES,
     statements_of,
 )
+from receiver.store.timescale.writing import BlockWriter, storable
 from receiver.store.vectors import Vectors
 
 # Rows of a block that is read: 24 features of them are 1.6 MiB.
@@ -55,9 +52,6 @@ CONNECTION_DEFAULTS = {
 }
 # Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
 PATIENCE_SECONDS = 60
-# Blocks that are merged after one that was not as new as it seemed: a replica that always comes second tries one
-# block in so many, since each try that fails leaves dead rows to the server.
-MERGE_AFTER_COLLISION = 20
 
 
 class TimescaleStore:
@@ -69,8 +63,7 @@ class TimescaleStore:
         self._statements = statements_of(catalogue)
         self._features = list(catalogue.feature_names)
         self._ids: dict[int, int] = {}  # the writer's node ids → the database's
-        self._newest_row, self._newest_score = Newest(), Newest()
-        self._merge_next = 0  # blocks that are not tried as new ones
+        self._writer = BlockWriter(connection, self._statements, self._features)
         self._vectors: Vectors[list[float]] = Vectors(
             self._features, self._features_of_model, lambda cells, _: np.array(cells, np.float32), lambda n: n
         )
@@ -100,7 +93,7 @@ class TimescaleStore:
     def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
         """Name the node ids that later writes use."""
         # By name, so that two services that name the same nodes do not wait for each other in a circle.
-        named = sorted((NodeName(_storable(name.cluster), _storable(name.node)), id_) for id_, name in nodes.items())
+        named = sorted((NodeName(storable(name.cluster), storable(name.node)), id_) for id_, name in nodes.items())
         clusters, names = [name.cluster for name, _ in named], [name.node for name, _ in named]
         with self._transaction() as cursor:
             cursor.execute(ADD_NODES, (clusters, names))
@@ -115,18 +108,15 @@ class TimescaleStore:
 
     def write(self, finished: Finished) -> None:
         """Write rows, fills and scores in one transaction; `consumed_seq` concerns the journal alone."""
+        rows, fills, scores = finished.rows, finished.fills, finished.scores
+        block = replace(
+            finished,
+            rows=replace(rows, node=self._database_ids(rows.node)),
+            fills=replace(fills, node=self._database_ids(fills.node)),
+            scores=replace(scores, node=self._database_ids(scores.node)),
+        )
         with _translated(self._secrets):
-            if self._merge_next:
-                self._merge_next -= 1
-            else:
-                try:
-                    self._write(finished, self._newest_row, self._newest_score)
-                except (errors.UniqueViolation, errors.DeadlockDetected):
-                    # Another writer, or this one before a crash, was here; where one is, it mostly stays.
-                    self._merge_next = MERGE_AFTER_COLLISION
-                else:
-                    return
-            self._write(finished, None, None)
+            self._writer.write(block)
 
     def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
         """Rows with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
@@ -173,11 +163,11 @@ class TimescaleStore:
         packed = np.ascontiguousarray(states.state, "<f4")
         columns = (self._database_ids(states.node).tolist(), states.time_ms.tolist(), list(map(bytes, packed)))
         with self._transaction() as cursor:
-            cursor.execute(SAVE_STATES, (_storable(states.model_version), *columns))
+            cursor.execute(SAVE_STATES, (storable(states.model_version), *columns))
 
     def load_states(self, model_version: str, nodes: Sequence[int]) -> States:
         """The states that this model left of these nodes; node ids are those of `nodes`."""
-        found = self._fetch(LOAD_STATES, (_storable(model_version), list(nodes)))
+        found = self._fetch(LOAD_STATES, (storable(model_version), list(nodes)))
         return States(
             model_version=model_version,
             node=np.array([node for node, _, _ in found], np.int32),
@@ -200,73 +190,12 @@ class TimescaleStore:
         """Give up the connection."""
         self._connection.close()
 
-    def _write(self, finished: Finished, newest_row: Newest | None, newest_score: Newest | None) -> None:
-        """All of it in one transaction; without what was written last, all of it is merged."""
-        rows, fills, scores = finished.rows, finished.fills, finished.scores
-        row_node, fill_node, score_node = (self._database_ids(block.node) for block in (rows, fills, scores))
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            split = _split(newest_row, row_node, rows.time_ms)
-            parts = self._merge(cursor, self._statements.merge_rows, 0, row_node, rows, split)
-            if len(split.new):
-                new = split.new
-                rendered = render_samples(row_node[new], rows.time_ms[new], rows.raw[new])
-                _copy(cursor, self._statements.add_samples, rendered)
-            self._merge(
-                cursor, self._statements.merge_fills, parts, fill_node, fills, _split(None, fill_node, fills.time_ms)
-            )
-            if len(scores):
-                self._write_scores(cursor, finished, score_node, _split(newest_score, score_node, scores.time_ms))
-        self._newest_row.written(row_node, rows.time_ms)
-        self._newest_row.written(fill_node, fills.time_ms)
-        self._newest_score.written(score_node, scores.time_ms)
-
-    def _merge(
-        self, cursor: psycopg.Cursor[Any], merge: str, first_part: int, node: Int32, rows: Rows, split: Split
-    ) -> int:
-        """Upsert the known rows. One upsert cannot touch a row twice: what repeats one goes into the next part."""
-        known = split.known
-        if not len(known):
-            return first_part
-        cursor.execute(self._statements.staging)
-        part = split.part + np.int32(first_part)
-        rendered = render_samples(node[known], rows.time_ms[known], rows.raw[known], part)
-        _copy(cursor, self._statements.stage_samples, rendered)
-        parts = int(part.max()) + 1
-        for number in range(first_part, parts):
-            cursor.execute(merge, (number,))
-        return parts
-
-    def _write_scores(self, cursor: psycopg.Cursor[Any], finished: Finished, node: Int32, split: Split) -> None:
-        scores = finished.scores
-        model = self._model(cursor, finished.model_version)
-
-        def render(places: NDArray[np.intp]) -> bytes:
-            models = np.full(len(places), model, np.int32)
-            columns = (scores.score, scores.x, scores.contribution)
-            return render_scores(node[places], scores.time_ms[places], models, *(column[places] for column in columns))
-
-        if len(split.known):
-            cursor.execute(self._statements.staging)
-            _copy(cursor, self._statements.stage_scores, render(split.known))
-            cursor.execute(self._statements.merge_scores)
-        if len(split.new):
-            _copy(cursor, self._statements.add_scores, render(split.new))
-
     def _database_ids(self, node: Int32) -> Int32:
         ids, inverse = np.unique(node, return_inverse=True)
         unnamed = [id_ for id_ in ids.tolist() if id_ not in self._ids]
         if unnamed:
             raise ValueError(f"rows of nodes that add_nodes has not named: {unnamed}")
         return np.array([self._ids[id_] for id_ in ids.tolist()], np.int32)[inverse]
-
-    def _model(self, cursor: psycopg.Cursor[Any], version: str) -> int:
-        key = (_storable(version), self._features)
-        find = "SELECT id FROM models WHERE version = %s AND features = %s"
-        found = cursor.execute(find, key).fetchone()
-        if found is None:
-            cursor.execute("INSERT INTO models (version, features) VALUES (%s, %s) ON CONFLICT DO NOTHING", key)
-            found = cursor.execute(find, key).fetchall()[0]
-        return int(found[0])
 
     def _features_of_model(self, model: int) -> list[str]:
         return [
@@ -342,20 +271,3 @@ def _translated(secrets: Sequence[str]) -> Iterator[None]:
             text = text.replace(secret, "***")
         # Not `from error`: its text would be logged with the traceback.
         raise StoreUnavailable(f"TimescaleDB: {text}") from None
-
-
-def _storable(text: str) -> str:
-    """Text that Postgres takes: one odd name must not hold up every row behind it."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
-
-
-def _copy(cursor: psycopg.Cursor[Any], statement: str, rendered: bytes) -> None:
-    with cursor.copy(statement) as copy:
-        copy.write(rendered)
-
-
-def _split(newest: Newest | None, node: Int32, time_ms: Int64) -> Split:
-    if newest is not None:
-        return newest.split(node, time_ms)
-    order, part = in_key_order(node, time_ms)
-    return Split(order, part, order[:0])
