@@ -19,11 +19,13 @@ import struct
 import tempfile
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from receiver.columns import NodeName
 from tests.faults import stored
 from tests.faults.account import same
 from tests.faults.load import ASSEMBLY_DEADLINE_SECONDS, CATALOGUE, DATA_FOLDER, Service, under_load
@@ -36,8 +38,8 @@ _WAL_HEADER_BYTES = 32
 _FRAME = struct.Struct(">IIII")  # page, size of the database after a commit or 0, two salts; then two checksums
 _FRAME_HEADER_BYTES = 24
 _RECORD = struct.Struct("<4sIQq")  # magic, CRC-32 of all behind it, samples, received_ms
-# Of a specimen: some hundred rows, half a megabyte.
-SAMPLES = 6000
+# Of a specimen: a hundred rows and more, a third of a megabyte.
+SAMPLES = 4000
 STORED_SECONDS = ASSEMBLY_DEADLINE_SECONDS + 2.5
 _NEW_NODE = {"cluster": "east", "node": "after", "instance": "10.0.1.1:9100", "job": "node"}
 
@@ -66,8 +68,8 @@ class Specimen:
         return [page for (page,) in found]
 
 
-def left_behind(folder: Path, seed: int, killed: bool, log: bool) -> Specimen:
-    """What a service leaves that was stopped, or killed under load; `log`: with its write-ahead log beside the file."""
+def left_behind(folder: Path, seed: int, killed: bool) -> Specimen:
+    """What a service leaves that was stopped, or killed under load: then with its write-ahead log beside the file."""
     with under_load(folder, seed) as load:
         load.go_on(SAMPLES)
         if killed:
@@ -76,11 +78,30 @@ def left_behind(folder: Path, seed: int, killed: bool, log: bool) -> Specimen:
         else:
             load.finish("", 0)
         acknowledged = list(load.ledger.samples())
-    if killed and not log:
-        # The last connection that closes copies the log back.
-        with closing(sqlite3.connect(load.service.embedded_path)) as connection:
-            connection.execute("SELECT * FROM progress").fetchall()
-    return Specimen(load.service.data_dir, expected_rows(acknowledged, CATALOGUE), _labels(load.service.data_dir))
+    return Specimen(load.service.data_dir, _rows_of_whole_scrapes(acknowledged), _labels(load.service.data_dir))
+
+
+def _rows_of_whole_scrapes(acknowledged: list[Sample]) -> Rows:
+    """Of a scrape that was cut in two by the kill the service makes a row too, with what its features allow."""
+    names = {sample.labels: CATALOGUE.entity_of(dict(sample.labels)) for sample in acknowledged}
+    sizes = Counter((names[sample.labels], sample.time_ms) for sample in acknowledged)
+    whole = Counter[object]()
+    for (name, _), size in sizes.items():
+        whole[name] = max(size, whole[name])
+    rows = expected_rows(acknowledged, CATALOGUE)
+    return {
+        key: values
+        for key, values in rows.items()
+        if sizes[NodeName(key.cluster, key.node), key.time_ms] == whole[NodeName(key.cluster, key.node)]
+    }
+
+
+def copied_back(specimen: Specimen, folder: Path) -> Specimen:
+    """The same with its log copied back into the file, as by any program that has looked at it."""
+    copy = replace(specimen, folder=shutil.copytree(specimen.folder, folder / DATA_FOLDER))
+    with closing(sqlite3.connect(copy.file)) as connection:  # the last one that closes does it
+        connection.execute("SELECT * FROM progress").fetchall()
+    return copy
 
 
 def _labels(folder: Path) -> dict[int, Labels]:
@@ -215,5 +236,16 @@ def flipped(name: str, *places: int) -> Damage:
                 (byte,) = file.read(1)
                 file.seek(place)
                 file.write(bytes([byte ^ 1 << place % 8]))
+
+    return damage
+
+
+def erased(name: str, place: int, size: int) -> Damage:
+    """Put zeros there, as a disk may that has lost a sector."""
+
+    def damage(folder: Path) -> None:
+        with (folder / name).open("r+b") as file:
+            file.seek(place)
+            file.write(bytes(size))
 
     return damage
