@@ -220,13 +220,14 @@ class Refill:
     def _missing_halves(self, table: str, other: str, where: str) -> list[str]:
         """A line about each node that has rows of one table without those of the other."""
         found = self._connection.execute(
-            f"SELECT node, COUNT(*), MIN(time_ms), MAX(time_ms) FROM {self._table(other)} o WHERE NOT EXISTS "
+            f"SELECT n.cluster, n.name, COUNT(*), MIN(time_ms), MAX(time_ms) FROM {self._table(other)} o "
+            "JOIN nodes n ON n.id = o.node WHERE NOT EXISTS "
             f"(SELECT 1 FROM {self._table(table)} t WHERE t.time_ms = o.time_ms AND t.node = o.node) {where} "
-            "GROUP BY node ORDER BY node"
+            "GROUP BY o.node ORDER BY o.node"
         ).fetchall()
         return [
-            f"{self._tables[table]}: {rows} rows of node {node} from {first} to {last} ms are missing"
-            for node, rows, first, last in found
+            f"{self._tables[table]}: {rows} rows of {cluster}/{node} from {first} to {last} ms are missing"
+            for cluster, node, rows, first, last in found
         ]
 
 
