@@ -18,6 +18,7 @@ from receiver.columns import NodeName
 from receiver.store import Finished
 from receiver.store.timescale import TimescaleStore
 from receiver.store.timescale.novelty import Newest
+from tests.servers.process import wait_until
 from tests.servers.timescale import TimescaleServer, empty_database
 from tests.store.data import (
     CATALOGUE,
@@ -85,7 +86,35 @@ def test_a_replica_that_always_comes_second_changes_what_it_should(
     assert {score for score, _, _ in stored_scores(first).values()} == {0.25}
 
 
-def test_replicas_that_write_the_same_rows_in_other_orders_do_not_lock_each_other_out(
+def test_a_writer_that_waits_for_a_row_holds_none_behind_it(
+    replica: Replica, timescale_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.store.timescale.writing.COLLISIONS", (psycopg.errors.UniqueViolation,))
+    monkeypatch.setattr("receiver.store.timescale.writing.MERGE_AFTER_COLLISION", 0)
+    store = replica()
+    store.write(
+        finished([(2, T0, (0, 0, 0))])
+    )  # so that the next block has known rows and new ones; that after it has only new ones
+    block = [(node, T0 + time, (node, time, 0)) for time in (2, 1, 0) for node in (3, 1, 2)]
+    insert = (
+        "INSERT INTO pump_samples (node, time) "
+        "SELECT id, timestamptz 'epoch' + %s * interval '1 millisecond' FROM nodes WHERE name = 'pump-1'"
+    )
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(timescale_dsn) as other, psycopg.connect(timescale_dsn, autocommit=True) as observer:
+        for first, behind in ((T0, T0 + 1), (T0 + 11, T0 + 12)):
+            other.execute(insert, (first,))
+            shifted = [(node, time_ms + first - T0, raw) for node, time_ms, raw in block]
+            thread = threading.Thread(target=store.write, args=(finished(shifted),))
+            thread.start()
+            wait_until(lambda: observer.execute(waiting).fetchone() == (1,), "the store waits")
+            other.execute(insert, (behind,))  # which would wait for the store in turn, if that held it
+            other.commit()
+            thread.join()
+    assert len(stored_rows(store)) == 18
+
+
+def test_replicas_that_write_the_same_rows_at_once_store_each_once(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Within a chunk nobody needs the way out of a deadlock; and it is always tried to add.
