@@ -286,7 +286,9 @@ class Metrics:
         self.journal_records = gauge(
             "journal_records", "Records of the journal: not yet in rows, or kept to rebuild from."
         )
-        self.journal_damaged = counter("journal_damaged_records", "Records left out at start: their checksum failed.")
+        self.journal_damaged = counter(
+            "store_damaged_parts", "What the start found damaged or missing in the embedded file; the log names each."
+        )
         self.store_bytes = gauge("store_bytes", "Size of the embedded store's file.")
         self.outbox_rows = gauge("outbox_rows", "Rows that wait for TimescaleDB.")
         self.outbox_age_seconds = gauge("outbox_oldest_row_age_seconds", "Age of the oldest row in the outbox.")
