@@ -48,6 +48,8 @@ HOUSEKEEPING_SECONDS = 5
 # but none that a restart or a new model's states need.
 HISTORY_SHARE = 0.9
 MIN_HISTORY_SECONDS = 3600
+# A journal with less than this of the budget is not what fills it. An hour of 5,000 nodes has 2.3 GB.
+JOURNAL_SHARE = 0.25
 # While no more is held, whole rows are held for as long as torn ones (20 MB). A Prometheus whose connections are torn
 # apart has no more under way than 10,000 samples on each: its queue is full then, and all of them wait.
 SPARE_SAMPLES = 1_000_000
@@ -174,14 +176,8 @@ class Pipeline:
         self._housekeeping_ms = now_ms
         if _due(self._checkpoint_ms, CHECKPOINT_SECONDS, now_ms):
             self.checkpoint(now_ms)
-        nearly_full = self._store_bytes > HISTORY_SHARE * self.settings.max_disk_bytes
-        if nearly_full:  # mostly of journal, where torn rows keep it
-            self.metrics.rows_given_up["disk"].inc(self.assembler.let_go(now_ms).for_room)
         self._trim_journal(now_ms)
-        if self.settings.store is None:  # else the outbox deletes what it has passed on
-            self.store.delete_before(wall_ms - int(self.settings.retention_days * 86_400_000))
-            if nearly_full:
-                self.store.delete_before(wall_ms - MIN_HISTORY_SECONDS * 1000)
+        self._make_room(now_ms, wall_ms)
         self._store_bytes = self.store.size_bytes()
         if _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forget_idle_series(now_ms)
@@ -219,8 +215,20 @@ class Pipeline:
             raise StoreUnavailable(
                 f"the embedded store has {self._store_bytes} bytes, over max_disk_bytes = "
                 f"{self.settings.max_disk_bytes}",
-                retry_after_seconds=30,
+                retry_after_seconds=2 * HOUSEKEEPING_SECONDS,
             )
+
+    def _make_room(self, now_ms: int, wall_ms: int) -> None:
+        """Delete old rows; where none are left and the journal takes the room, give up the rows that it is kept for."""
+        settings = self.settings
+        nearly_full = self._store_bytes > HISTORY_SHARE * settings.max_disk_bytes
+        gone = 0
+        if settings.store is None:  # else the outbox deletes what it has passed on
+            gone = self.store.delete_before(wall_ms - int(settings.retention_days * 86_400_000))
+            if nearly_full:
+                gone += self.store.delete_before(wall_ms - MIN_HISTORY_SECONDS * 1000)
+        if nearly_full and not gone and self.store.journal.bytes > JOURNAL_SHARE * settings.max_disk_bytes:
+            self.metrics.rows_given_up["disk"].inc(self.assembler.let_go(now_ms).for_room)
 
     def _trim_journal(self, now_ms: int) -> None:
         """Keep what a restart needs: of rows that are held, and from before them who is live and what was last."""

@@ -286,7 +286,7 @@ def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
             pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
             pipeline.flush(at_ms + DEADLINE_MS)
             pipeline.keep_house(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
-            return pipeline.store.journal.records
+            return int(pipeline.store.journal.records)
 
         trimmed = [records(step, scrape(step)) for step in range(10)]
         assert max(trimmed) < 6
@@ -299,13 +299,18 @@ def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
 def test_near_the_disk_budget_rows_that_lack_a_sample_are_given_up_and_counted(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=1024**2, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
         for step in range(60):
-            nodes = [one for node in range(50) for one in scrape(step, f"{node}:9100")[step == 1 :]]
-            pipeline.ingest(body(1, nodes), HEADERS[1], NOW_MS + step * STEP_MS)
+            at_ms = NOW_MS + step * STEP_MS
+            disks = [
+                series("node_disk_read_bytes_total", 1.0, at_ms, instance=f"{node}:9100", device=f"sd{disk}")
+                for node in range(5)
+                for disk in range(200)
+            ]
+            pipeline.ingest(body(1, disks[5:] if step == 1 else disks), HEADERS[1], at_ms)
             pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
             pipeline.keep_house(NOW_MS + step * STEP_MS + DEADLINE_MS, NOW_MS)
-        assert pipeline.store.journal.records < 10
+        assert pipeline.store.journal.records < 50
         text = pipeline.exposition.render("")[0].decode()
-    assert '\nnodescore_rows_given_up_total{reason="disk"} 50.0\n' in text
+    assert '\nnodescore_rows_given_up_total{reason="disk"} 1.0\n' in text
 
 
 def test_too_many_waiting_samples_ask_the_sender_to_wait(tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from tests.faults.load import Outcome
 
 # Set by `python -m tests.faults`. Kills: of each of the two stores.
 KILLS_VARIABLE = "TEST_FAULT_KILLS"
+OUTAGE_VARIABLE = "TEST_FAULT_OUTAGE_SECONDS"
 SEED_VARIABLE = "TEST_FAULT_SEED"
-DEFAULT_KILLS = 50
+# Those of `make test`, which has 15 minutes for everything.
+DEFAULT_KILLS = 8
+DEFAULT_OUTAGE_SECONDS = 3.0
 DEFAULT_SEED = 1
 
 ACCOUNTS = pytest.StashKey[list[Account]]()
@@ -23,6 +26,12 @@ ACCOUNTS = pytest.StashKey[list[Account]]()
 def kills_per_store() -> int:
     """How often the service is killed over each store."""
     return int(os.environ.get(KILLS_VARIABLE, DEFAULT_KILLS))
+
+
+@pytest.fixture
+def outage_seconds() -> float:
+    """How long a database is down or slow, and a connection behind."""
+    return float(os.environ.get(OUTAGE_VARIABLE, DEFAULT_OUTAGE_SECONDS))
 
 
 @pytest.fixture

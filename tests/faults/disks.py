@@ -1,20 +1,31 @@
-"""A disk that is full: a small file system of our own, filled up by a file that is deleted again."""
+"""A disk that is full: a small file system of our own, filled up by a file that is deleted again.
+
+And a disk budget that is used up: by rows that the service deletes.
+"""
 
 from __future__ import annotations
 
 import errno
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.load import Load, Outcome
+import numpy as np
+
+from receiver.columns import NodeName, Rows, Scores
+from receiver.store import Finished
+from receiver.store.embedded import EmbeddedStore
+from tests.faults.load import CATALOGUE, Load, Outcome
 from tests.servers.process import wait_until
 
 DISK_BYTES = 64 * 1024 * 1024
 _BLOCK = bytes(64 * 1024)
-# This load writes some 5 MB of log in as many seconds; the short times let the journal be trimmed meanwhile.
-BUDGET = {"max_disk_bytes": 4 * 1024 * 1024, "late_horizon_seconds": 1, "max_rate_gap_seconds": 2}
+BUDGET = {"max_disk_bytes": 2 * 1024 * 1024}
+# Some 5 MB, past their retention: the service deletes 5,000 of them every 5 s.
+OLD_ROWS = 20_000
+OLD_MS = 90 * 86_400_000
 # While the disk stays full. Less than the first Retry-After, so that one round of retries finds it mended.
 FULL_SECONDS = 3.0
 
@@ -50,11 +61,31 @@ def fill_disk(load: Load) -> Outcome:
 
 
 def use_up_budget(load: Load) -> Outcome:
-    """Send until the file is over `max_disk_bytes`. Most of it is the log, and the journal's consumed records."""
-    wait_until(lambda: load.ledger.refusals.get(503), "requests are answered 503", 60)
-    wait_until(load.service.ready, "the service is ready again, without a restart", 12)
+    """Have the service start with a file that is over its budget, as after the setting was lowered."""
+    load.go_on(2000)
+    load.service.stop()
+    _keep_old_rows(load.service.embedded_path)
+    load.service.spawn()
+    wait_until(lambda: load.ledger.refusals.get(503), "requests are answered 503")
+    wait_until(lambda: "over max_disk_bytes" in load.service.state(), "the service says why")
+    wait_until(load.service.ready, "the service is ready again, without a restart", 30)
     load.go_on(2000, timeout_seconds=60)
     return load.finish("max_disk_bytes used up", 1)
+
+
+def _keep_old_rows(path: Path) -> None:
+    features = len(CATALOGUE.features)
+    store = EmbeddedStore.open(path, CATALOGUE, "normal")
+    node = max(store.nodes()) + 1
+    store.add_nodes({node: NodeName("east", "gone")})
+    rows = Rows(
+        node=np.full(OLD_ROWS, node, np.int32),
+        time_ms=time.time_ns() // 1_000_000 - OLD_MS + np.arange(OLD_ROWS, dtype=np.int64),
+        raw=np.full((OLD_ROWS, features), np.pi),
+        x=np.zeros((OLD_ROWS, features), np.float32),
+    )
+    store.write(Finished(rows, Rows.empty(features), Scores.empty(features), "", 0))
+    store.close()
 
 
 def _fill(ballast: Path) -> None:

@@ -158,7 +158,7 @@ def under_load(
     store: str | None = None,
     settings: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
-    devices_change: bool = False,
+    devices_change: bool = True,
 ) -> Iterator[Load]:
     """A service in `folder` and a sender that sends to it; both end with the block.
 
