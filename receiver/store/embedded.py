@@ -32,7 +32,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.journal import Journal
-from receiver.store.pages import faults, is_ours
+from receiver.store.pages import header_faults, is_ours
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 from receiver.store.reader import EmbeddedReader
 from receiver.store.salvage import complete, salvage
@@ -57,6 +57,7 @@ from receiver.store.sqlite import (
     set_sync,
     transaction,
 )
+from receiver.store.wal import read_log
 
 # Rows that one `delete_before` takes at most, so that it never holds up an append for longer than some 50 ms.
 DELETE_ROWS = 5000
@@ -74,7 +75,7 @@ class EmbeddedStore(EmbeddedReader):
         self._features_json = json.dumps(catalogue.feature_names)
         progress = dict(connection.execute("SELECT name, value FROM progress").fetchall())
         self.consumed_seq: int = progress.get(CONSUMED, 0)
-        self._salvaged: list[str] = []
+        self._lacks: list[str] = []
         self._damaged_series: list[str] = []
         self.journal = Journal(connection, self.consumed_seq)
         # Numbers are never used twice, also when the newest rows have been passed on and deleted.
@@ -93,18 +94,24 @@ class EmbeddedStore(EmbeddedReader):
         lock = lock_beside(path)
         try:
             complete(path)
-            ours = was_here or (path.exists() and is_ours(path))
-            damage = faults(path) if ours else []
-            if not damage:
+            there = path.exists()
+            ours = was_here or (there and is_ours(path))
+            faults = header_faults(path) if there and ours else []
+            log = read_log(path)
+            lacks = [log.cut] if log.cut else []
+            if not ours or not (faults or log.faults):
                 try:
-                    return cls._open(path, catalogue, lock, sync)
+                    store = cls._open(path, catalogue, lock, sync)
                 except StoreDamaged as error:
                     if not ours:
-                        raise ConfigurationError(f"store {path}: not a usable SQLite file ({error})") from error
-                    damage = [str(error)]
-            damage = salvage(path, catalogue, damage)
+                        raise ConfigurationError(f"{error}; choose another data directory, or move it away") from error
+                    faults = [str(error)]
+                else:
+                    store._lacks = lacks
+                    return store
+            lacks = salvage(path, catalogue, lacks + faults)
             store = cls._open(path, catalogue, lock, sync)
-            store._salvaged = damage
+            store._lacks = lacks
             return store
         except OSError as error:
             lock.close()
@@ -122,7 +129,7 @@ class EmbeddedStore(EmbeddedReader):
             migrate(connection, path, catalogue)
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
-                raise StoreDamaged(f"{path.name}: {' '.join(found.split())}")
+                raise StoreDamaged(f"store {path}: damaged: {' '.join(found.split())}")
             return cls(connection, path, catalogue, lock, sync)
         except sqlite3.Error as error:
             connection.close()
@@ -156,7 +163,7 @@ class EmbeddedStore(EmbeddedReader):
     @property
     def damage(self) -> list[str]:
         """What the file lacks, a line each: found at its opening, and when `series` and `replay` were called last."""
-        return self._salvaged + self._damaged_series + self.journal.damage
+        return self._lacks + self._damaged_series + self.journal.damage
 
     def trim(self, consumed_seq: int, received_before_ms: int) -> int:
         """Delete journal records that are consumed and older; how many went. Bounded: call it after each flush."""

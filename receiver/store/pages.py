@@ -42,19 +42,17 @@ def is_ours(path: Path) -> bool:
     return header.startswith(_MAGIC) and _number(header, _OWNER_AT) == APPLICATION_ID
 
 
-def faults(path: Path) -> list[str]:
-    """What is wrong with the header of the file at `path`, which a service of ours has made, and with its log."""
-    found = list(read_log(path).faults)
-    if not path.exists():
-        return found
+def header_faults(path: Path) -> list[str]:
+    """What is wrong with the header of the file at `path`, which a service of ours has made."""
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
-        return [f"{path.name}: has only {len(header)} bytes", *found]
-    for at, (size, values) in _POSSIBLE.items():
-        if int.from_bytes(header[at : at + size], "big") not in values:
-            found.append(f"{path.name}: byte {at} of its header cannot be right")
-    return found
+        return [f"{path.name}: has only {len(header)} bytes"]
+    return [
+        f"{path.name}: byte {at} of its header cannot be right"
+        for at, (size, values) in _POSSIBLE.items()
+        if int.from_bytes(header[at : at + size], "big") not in values
+    ]
 
 
 class Pages:
@@ -67,11 +65,11 @@ class Pages:
         self._log = self._opened(self.log.path)
         self.in_file = -(-path.stat().st_size // PAGE_BYTES) if path.exists() else 0
         last_is_whole = len(self.log) > 0 and bool(self.log.whole[-1])
-        self.claimed = (
-            self.log.pages if last_is_whole else _number(self._in_file(1), _PAGES_AT)
-        )  # pages there should be
+        # How many there should be.
+        self.claimed = self.log.pages if last_is_whole else _number(self._in_file(1), _PAGES_AT)
         numbers = self.log.page.copy()
         (impossible,) = np.nonzero((numbers < 1) | (numbers > self.in_file + len(self.log)))
+        # The highest number that there may be an image of.
         self.count = max(self.in_file, int(np.delete(numbers, impossible).max(initial=0)))
         # An image whose number is damaged stands behind the last page.
         numbers[impossible] = np.arange(len(impossible)) + self.count + 1

@@ -235,10 +235,10 @@ def migrate(connection: sqlite3.Connection, path: Path, catalogue: Catalogue) ->
                 "install that version again, or choose another data directory"
             )
         if version != recorded:
-            raise StoreDamaged(f"{path.name}: its header says format {version}, its content {recorded}")
+            raise StoreDamaged(f"store {path}: its header says format {version}, its content {recorded}")
         checksum = connection.execute(_READ_PROGRESS, (SCHEMA,)).fetchone() if version else None
         if checksum is not None and checksum[0] != _schema_checksum(connection):
-            raise StoreDamaged(f"{path.name}: its schema is not the one that was made")
+            raise StoreDamaged(f"store {path}: its schema is not the one that was made")
         for script in MIGRATIONS[version:]:
             # executescript would commit what is open.
             for statement in script.split(";"):

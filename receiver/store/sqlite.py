@@ -74,7 +74,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if owner != APPLICATION_ID and (owner or tables):
         if tables >= _OUR_TABLES:
-            raise StoreDamaged(f"{path.name}: its header names another program")
+            raise StoreDamaged(f"store {path}: its header names another program")
         raise ConfigurationError(f"store {path}: a SQLite file of another program; choose another data directory")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {sync}")
@@ -169,7 +169,7 @@ def unavailable(error: sqlite3.Error) -> StoreUnavailable | StoreDamaged:
 def open_error(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable | StoreDamaged:
     """What the operator is told when the file cannot be used at start."""
     if is_damage(error):
-        return StoreDamaged(f"{path.name}: {error}")
+        return StoreDamaged(f"store {path}: not a usable SQLite file ({error})")
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return ConfigurationError(f"store {path}: {error}; nodescore needs to write there")
     return unavailable(error)

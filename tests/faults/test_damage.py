@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,25 +31,15 @@ AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Specimen]]]:
-    """Both made at once."""
-    with ThreadPoolExecutor() as threads:
-        yield {
-            name: threads.submit(left_behind, tmp_path_factory.mktemp(name), DEFAULT_SEED, killed)
-            for name, killed in (("stopped", False), ("killed", True))
-        }
-
-
-@pytest.fixture(scope="module")
-def stopped(left: dict[str, Future[Specimen]]) -> Specimen:
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
     """Everything is in rows, and in the file."""
-    return left["stopped"].result()
+    return left_behind(tmp_path_factory.mktemp("stopped"), DEFAULT_SEED, killed=False)
 
 
 @pytest.fixture(scope="module")
-def killed(left: dict[str, Future[Specimen]]) -> Specimen:
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
     """The last rows are open; the log has not been copied back."""
-    return left["killed"].result()
+    return left_behind(tmp_path_factory.mktemp("killed"), DEFAULT_SEED, killed=True)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from receiver.errors import ConfigurationError, StoreDamaged
@@ -128,6 +128,8 @@ DAMAGE = st.one_of(
 
 
 @settings(max_examples=100, deadline=None)
+@example(place=("open", f"{NAME}-wal"), damage=[("zeros", 0.0, 8257)])  # which salt is the log's?
+@example(place=("open", NAME), damage=[("cut", 0.0, 0)])  # SQLite would drop the log
 @given(place=st.sampled_from([(state, name) for state, names in FILES.items() for name in names]), damage=DAMAGE)
 def test_a_damaged_file_or_log_gives_every_whole_record_and_names_what_it_lacks(
     used: Used, place: tuple[str, str], damage: list[tuple[str, float, int]]
