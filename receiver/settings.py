@@ -123,8 +123,8 @@ class Settings(BaseModel):
     max_disk_bytes: int = Field(
         10 * 1024**3,
         ge=1024**2,
-        description="Disk budget of the embedded file; a log of up to 64 MiB stands beside it. Near it the oldest rows are "
-        "deleted; over it the answer is 503.",
+        description="Disk budget of the embedded file; a log of up to 64 MiB stands beside it. Near it the oldest "
+        "rows are deleted; over it the answer is 503.",
     )
     retention_days: float = Field(
         30.0, gt=0, description="Rows and scores older than this are deleted. Labels are kept."
