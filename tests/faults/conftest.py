@@ -15,26 +15,26 @@ KILLS_VARIABLE = "TEST_FAULT_KILLS"
 OUTAGE_VARIABLE = "TEST_FAULT_OUTAGE_SECONDS"
 SEED_VARIABLE = "TEST_FAULT_SEED"
 # Those of `make test`, which has 15 minutes for everything.
-DEFAULT_KILLS = 8
-DEFAULT_OUTAGE_SECONDS = 3.0
+DEFAULT_KILLS = 6
+DEFAULT_OUTAGE_SECONDS = 2.0
 DEFAULT_SEED = 1
 
 ACCOUNTS = pytest.StashKey[list[Account]]()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kills_per_store() -> int:
     """How often the service is killed over each store."""
     return int(os.environ.get(KILLS_VARIABLE, DEFAULT_KILLS))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def outage_seconds() -> float:
     """How long a database is down or slow, and a connection behind."""
     return float(os.environ.get(OUTAGE_VARIABLE, DEFAULT_OUTAGE_SECONDS))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seed() -> int:
     """Of everything that is random."""
     return int(os.environ.get(SEED_VARIABLE, DEFAULT_SEED))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from tests.servers import places
 from tests.servers.timescale import GivenServer, TimescaleServer
 
 Hold = Callable[[Outcome], None]
-
-
-def clock_in(folder: Path) -> clocks.Clock:
-    try:
-        return clocks.Clock(folder)
-    except LookupError as error:
-        pytest.skip(str(error))
 
 
 def test_kills(
@@ -64,7 +56,7 @@ def test_the_connection_to_timescaledb_is_cut_within_a_copy_and_at_a_commit(
     tmp_path: Path, seed: int, timescale_dsn: str, hold_to_account: Hold
 ) -> None:
     with proxy_to(timescale_dsn) as (proxy, dsn), under_load(tmp_path, seed, timescale_dsn, store=dsn) as load:
-        outcome = outages.break_copies(load, proxy, times=8)
+        outcome = outages.break_copies(load, proxy, times=4)
     hold_to_account(outcome)
     assert outcome.ledger.refusals == {}, "senders must not notice"
 
@@ -78,51 +70,71 @@ def test_timescaledb_answers_slowly(
     assert outcome.ledger.refusals == {}, "senders must not notice"
 
 
-def test_the_disk_is_full_and_emptied_again(tmp_path: Path, seed: int, hold_to_account: Hold) -> None:
-    with mounted(tmp_path), under_load(tmp_path, seed) as load:
-        outcome = disks.fill_disk(load)
-    hold_to_account(outcome)
-    assert outcome.ledger.retry_after_seconds, "a 503 says when to come again"
+Strike = Callable[[Path, int, float], Outcome]
 
 
-def test_the_disk_budget_is_used_up_and_freed_again(tmp_path: Path, seed: int, hold_to_account: Hold) -> None:
-    with under_load(tmp_path, seed, settings=disks.BUDGET) as load:
-        outcome = disks.use_up_budget(load)
-    hold_to_account(outcome)
-    assert outcome.ledger.retry_after_seconds, "a 503 says when to come again"
+def disk_full(folder: Path, seed: int, _: float) -> Outcome:
+    with disks.small_disk(folder / DATA_FOLDER), under_load(folder, seed) as load:
+        return disks.fill_disk(load)
 
 
-def test_the_clock_is_set_back(tmp_path: Path, seed: int, hold_to_account: Hold) -> None:
-    clock = clock_in(tmp_path)
-    with under_load(tmp_path, seed, environment=clock.environment) as load:
-        hold_to_account(clocks.step_clock(load, clock, clocks.BACK_SECONDS))
+def disk_budget_used_up(folder: Path, seed: int, _: float) -> Outcome:
+    with under_load(folder, seed, settings=disks.BUDGET) as load:
+        return disks.use_up_budget(load)
 
 
-def test_the_clock_is_set_forward_between_the_two_parts_of_a_scrape(
-    tmp_path: Path, seed: int, hold_to_account: Hold
-) -> None:
-    clock = clock_in(tmp_path)
-    with under_load(tmp_path, seed, environment=clock.environment) as load:
-        hold_to_account(lags.step_forward_while_behind(load, clock, seconds=100))
+def clock_set_back(folder: Path, seed: int, _: float) -> Outcome:
+    clock = clocks.Clock(folder)
+    with under_load(folder, seed, environment=clock.environment) as load:
+        return clocks.step_clock(load, clock, clocks.BACK_SECONDS)
 
 
-def test_a_connection_is_behind_by_more_than_the_deadline(tmp_path: Path, seed: int, hold_to_account: Hold) -> None:
-    with under_load(tmp_path, seed) as load:
-        hold_to_account(lags.fall_behind(load, ASSEMBLY_DEADLINE_SECONDS + 1))
+def clock_set_forward_between_the_parts_of_a_scrape(folder: Path, seed: int, _: float) -> Outcome:
+    clock = clocks.Clock(folder)
+    with under_load(folder, seed, environment=clock.environment) as load:
+        return lags.step_forward_while_behind(load, clock, seconds=100)
 
 
-def test_a_connection_is_behind_by_more_than_the_late_horizon(
-    tmp_path: Path, seed: int, outage_seconds: float, hold_to_account: Hold
-) -> None:
-    with under_load(tmp_path, seed, settings={"late_horizon_seconds": 0.5}) as load:
-        hold_to_account(lags.fall_behind(load, ASSEMBLY_DEADLINE_SECONDS + outage_seconds))
+def connection_behind_by_more_than_the_deadline(folder: Path, seed: int, _: float) -> Outcome:
+    with under_load(folder, seed) as load:
+        return lags.fall_behind(load, ASSEMBLY_DEADLINE_SECONDS + 1)
 
 
-@contextmanager
-def mounted(folder: Path) -> Iterator[None]:
-    """A small file system where the service will have its data."""
+def connection_behind_by_more_than_the_late_horizon(folder: Path, seed: int, outage_seconds: float) -> Outcome:
+    with under_load(folder, seed, settings={"late_horizon_seconds": 0.5}) as load:
+        return lags.fall_behind(load, ASSEMBLY_DEADLINE_SECONDS + outage_seconds)
+
+
+# The first one waits for half a minute.
+EMBEDDED: tuple[Strike, ...] = (
+    disk_full,
+    disk_budget_used_up,
+    connection_behind_by_more_than_the_late_horizon,
+    clock_set_forward_between_the_parts_of_a_scrape,
+    clock_set_back,
+    connection_behind_by_more_than_the_deadline,
+)
+SIDE_BY_SIDE = 3
+
+
+@pytest.fixture(scope="module")
+def struck(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, outage_seconds: float
+) -> Iterator[dict[Strike, Future[Outcome]]]:
+    """What comes of each, several services at a time: mostly they wait."""
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        yield {
+            strike: threads.submit(strike, tmp_path_factory.mktemp(strike.__name__), seed, outage_seconds)
+            for strike in EMBEDDED
+        }
+
+
+@pytest.mark.parametrize("strike", EMBEDDED, ids=lambda strike: strike.__name__)
+def test_a_service_by_itself(strike: Strike, struck: dict[Strike, Future[Outcome]], hold_to_account: Hold) -> None:
     try:
-        with disks.small_disk(folder / DATA_FOLDER):
-            yield
-    except PermissionError as error:
+        outcome = struck[strike].result()
+    except (PermissionError, LookupError) as error:  # no mount, no C compiler
         pytest.skip(str(error))
+    hold_to_account(outcome)
+    if strike in (disk_full, disk_budget_used_up):
+        assert outcome.ledger.retry_after_seconds, "a 503 says when to come again"
