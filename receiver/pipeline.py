@@ -53,7 +53,8 @@ JOURNAL_SHARE = 0.25
 # While no more is held, whole rows are held for as long as torn ones (20 MB). A Prometheus whose connections are torn
 # apart has no more under way than 10,000 samples on each: its queue is full then, and all of them wait.
 SPARE_SAMPLES = 1_000_000
-# Of `max_open_samples`, for torn rows: the others must have room when one connection stands still.
+# Of `max_open_samples`, for torn rows: the others must have room when one connection stands still. For 5,000 nodes of
+# 34 series it is ten minutes of rows, in 235 MiB.
 TORN_SHARE = 0.75
 # Series are forgotten after this much silence: a rollout that changes a label leaves a generation of them behind.
 # Longer than any row is held.

@@ -22,8 +22,10 @@ A scrape has no id and no end mark: its samples share a timestamp and arrive in 
   than the first that left.
 - Of two samples for one series and timestamp the first to arrive counts.
 
-What comes of it is exact or missing. Only where a series is new, and its first samples come when the row of the others
-has been let go, does that row stay as it was.
+What comes of it is exact or missing, as long as a connection keeps the order of each series. It lacks a series only
+- that is new, and whose first samples come when the row of the others has been let go;
+- that a new one of its term was taken to replace, where the row is let go before its samples come;
+- or, after a restart, of which the journal's tail has no sample.
 """
 
 from __future__ import annotations
