@@ -15,6 +15,9 @@ SOURCE = Path(__file__).parents[2]
 class Nodescore(Process):
     """A service on a data folder that outlives `restart` and `kill`; no NODESCORE_ variable of the caller counts."""
 
+    # The first one in a checkout compiles its loops, for some 15 s of a core, and others may do the same beside it.
+    start_timeout_seconds = 120.0
+
     def __init__(
         self,
         folder: Path,

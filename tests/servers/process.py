@@ -48,6 +48,8 @@ def wait_until(check: Callable[[], T | None], what: str, timeout_seconds: float 
 class Process:
     """One program with its arguments; may be started and stopped many times, and logs all into one file."""
 
+    start_timeout_seconds = START_TIMEOUT_SECONDS
+
     def __init__(
         self,
         name: str,
@@ -77,7 +79,7 @@ class Process:
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self.environment
             )
         try:
-            wait_until(self._ready_or_dead, f"{self.name} is ready")
+            wait_until(self._ready_or_dead, f"{self.name} is ready", self.start_timeout_seconds)
         except TimeoutError as error:
             self.kill()
             raise RuntimeError(f"{error}\n{self.tail()}") from error
