@@ -115,14 +115,25 @@ def _labels(folder: Path) -> dict[int, Labels]:
 
 
 def intact(specimen: Specimen, folder: Path) -> Rows:
-    """The rows all of whose samples of features are in records that are intact in this folder's files."""
+    """The rows all of whose samples are in records that are intact in this folder's files, and their series' labels."""
+    contents = list(_contents(folder))
+    before = b"".join(_contents(specimen.folder))
+    named = {id_: labels for id_, labels in specimen.labels.items() if _cell_of(labels, before) in b"".join(contents)}
     samples = {
-        Sample(specimen.labels[series], time_ms, value)
-        for content in _contents(folder)
+        Sample(named[series], time_ms, value)
+        for content in contents
         for series, time_ms, value in _records(content)
+        if series in named
     }
     rows = expected_rows(samples, CATALOGUE)
     return {key: values for key, values in rows.items() if specimen.rows.get(key) == values}
+
+
+def _cell_of(labels: Labels, content: bytes) -> bytes:
+    """The stored labels of a series, with the id before them and the checksum behind."""
+    text = json.dumps(labels, ensure_ascii=False, separators=(",", ":")).encode()
+    begin = content.index(text)
+    return content[begin - 8 : begin + len(text) + 4]
 
 
 def _contents(folder: Path) -> Iterator[bytes]:
