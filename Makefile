@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Of the tests: many of them wait for a server most of the time.
+WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
 .PHONY: help demo test lint format servers proto settings clean
@@ -22,7 +24,7 @@ demo: $(VENV)/.serve
 	$(BIN)/nodescore demo
 
 test: lint servers
-	$(BIN)/python -m pytest $(if $(REQUIRE_REAL),--require-real) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(if $(REQUIRE_REAL),--require-real) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -46,6 +47,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if item.config.getoption("--require-real"):
                 pytest.fail(f"a required real server is missing: {place.why}", pytrace=False)
             pytest.skip(place.why)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that is marked `alone` waits until no other runs on this machine, and the others wait for it."""
+    with places.lock_file("tests").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        return (yield)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 
@@ -19,7 +20,8 @@ DEFAULT_KILLS = 6
 DEFAULT_OUTAGE_SECONDS = 2.0
 DEFAULT_SEED = 1
 
-ACCOUNTS = pytest.StashKey[list[Account]]()
+# A property of a test's report: it comes also from the process of another worker.
+ACCOUNT = "account"
 
 
 @pytest.fixture(scope="session")
@@ -41,19 +43,27 @@ def seed() -> int:
 
 
 @pytest.fixture
-def hold_to_account(request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
+def hold_to_account(record_property: Callable[[str, object], None]) -> Callable[[Outcome], None]:
     """Puts an outcome into the table, and fails where the promise was not kept."""
 
     def hold(outcome: Outcome) -> None:
-        request.config.stash.setdefault(ACCOUNTS, []).extend(outcome.accounts)
+        for account in outcome.accounts:
+            record_property(ACCOUNT, asdict(account))
         assert outcome.accounts[0].samples > 0
         assert outcome.complaints == []
 
     return hold
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    accounts = config.stash.get(ACCOUNTS, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    accounts = [
+        Account(**value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == ACCOUNT
+    ]
     if accounts:
         terminalreporter.write_sep("=", "faults")
         # Not in the order in which the tests were shuffled.

@@ -8,6 +8,7 @@ Root only. Everything that was made is taken down at the end; traffic stays insi
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -87,12 +88,14 @@ class Network:
 @contextmanager
 def network() -> Iterator[Network]:
     """An empty network, taken down with all its hosts at the end."""
-    used = ip("-4", "-oneline", "address")
-    subnet = next(name for name in (f"10.77.{number}" for number in range(256)) if f" {name}." not in used)
-    net = Network(f"ns{os.getpid()}", subnet)
-    ip("link", "add", net.bridge, "type", "bridge")
-    try:
+    with places.lock_file("netns").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel gives one address to two bridges
+        used = ip("-4", "-oneline", "address")
+        subnet = next(name for name in (f"10.77.{number}" for number in range(256)) if f" {name}." not in used)
+        net = Network(f"ns{os.getpid()}", subnet)
+        ip("link", "add", net.bridge, "type", "bridge")
         ip("address", "add", f"{net.host_address}/24", "dev", net.bridge)
+    try:
         ip("link", "set", net.bridge, "up")
         yield net
     finally:

@@ -74,9 +74,8 @@ TIMESCALE_IMAGE = "timescale/timescaledb:2.19.3-pg17"
 def main() -> int:
     """Get what is missing, then say what is there."""
     cache = places.cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
     # Two test runs on one machine must not fetch into the same folder.
-    with (cache / ".lock").open("w") as lock:
+    with places.lock_file("obtain").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_debian() and os.geteuid() == 0:
             install_tools()

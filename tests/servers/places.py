@@ -64,6 +64,13 @@ def cache_folder() -> Path:
     return Path(base) / "nodescore" / "servers"
 
 
+def lock_file(name: str) -> Path:
+    """A file for everybody who runs tests here to lock."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f".{name}.lock"
+
+
 @cache
 def find(name: str) -> Place | Missing:
     """Where server or tool `name` is."""
