@@ -12,7 +12,7 @@ import numpy as np
 from receiver.columns import Int32, Int64
 from receiver.compiled import compiled
 from receiver.series import UNWANTED
-from receiver.wire.lookup import UNKNOWN, Table, UInt8, UInt64, find, same
+from receiver.wire.lookup import UNKNOWN, Table, UInt8, UInt64, find_after, same
 
 # Tags: the number of a field, shifted, and how it is encoded.
 FIELD_1, FIELD_2, FIELD_4, FIELD_5 = 0x0A, 0x12, 0x22, 0x2A  # a length and so many bytes
@@ -77,12 +77,12 @@ def sample(body: UInt8, words: UInt64, at: int, end: int) -> tuple[int, int, np.
 
 
 @compiled
-def series_of(words: UInt64, begin: int, end: int, metric: int, wanted: Wanted, known: Table) -> int:
-    """Number of a series by its labels, `UNWANTED` or `UNKNOWN`."""
+def entry_of(words: UInt64, begin: int, end: int, metric: int, wanted: Wanted, known: Table, before: int) -> int:
+    """Entry of a series by its labels, behind the one that was met before, `UNWANTED` or `UNKNOWN`."""
     # A look at the labels costs less than one into a table that no cache holds.
     if metric < 0 or not _holds_needle(words, begin, end, metric, wanted):
         return UNWANTED
-    return find(known, words, begin, end)
+    return find_after(known, before, words, begin, end)
 
 
 @compiled

@@ -1,7 +1,7 @@
 """Byte strings that were met before, with a number each: the labels of series, the names of metrics.
 
 Equal bytes have equal numbers: `lookup.find` finds them. Costs some
-10 µs to add a key and 50 ns to find it; memory is the keys' bytes and some 40 more for each.
+10 µs to add a key and 50 ns to find it; memory is the keys' bytes and some 44 more for each.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Keys:
         self._used_bytes = WORD_BYTES
         self._entries: Int64 = np.zeros((64, 4), np.int64)
         self._slots: Int32 = np.full(2 * len(self._entries), -1, np.int32)
+        self._following = _successors(0, len(self._entries))
         self._seed = np.uint64(secrets.randbits(64))
         self.table = self._view()
 
@@ -45,6 +46,7 @@ class Keys:
         if self._count == len(self._entries):
             self._entries = np.concatenate((self._entries, np.zeros_like(self._entries)))
             self._slots = np.full(2 * len(self._entries), -1, np.int32)
+            self._following = np.concatenate((self._following, _successors(self._count, len(self._entries))))
             self.table = self._view()
             link(self.table, 0, self._count)
         self._keys[begin:end] = np.frombuffer(key, np.uint8)
@@ -59,4 +61,9 @@ class Keys:
             yield self._keys[begin:end].tobytes(), number
 
     def _view(self) -> Table:
-        return Table(self._seed, self._slots, self._entries, words_of(self._keys))
+        return Table(self._seed, self._slots, self._entries, self._following, words_of(self._keys))
+
+
+def _successors(begin: int, end: int) -> Int32:
+    """Keys are expected in the order in which they were met first; after the last entry, the first."""
+    return (np.arange(begin + 1, end + 1) % end).astype(np.int32)

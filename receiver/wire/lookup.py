@@ -1,7 +1,8 @@
 """Looking byte strings up among those that were met before: compiled.
 
 In: a table of keys, and the bytes of one. Out: the key's number, or `UNKNOWN`. A key is found by a hash with a secret
-seed, and then compared. Costs some 50 ns, mostly for memory that is not in a cache.
+seed, and then compared. Costs some 100 ns in a large table, mostly for memory that is not in a cache. A key that comes
+behind the same one as last time is found by comparing alone, for 15 ns: its memory is next to the other's.
 
 A buffer is given as `words`: a 64-bit number from each of its bytes on, so that eight bytes are read at once. What is
 read backwards from a string's end needs eight bytes before that end.
@@ -36,6 +37,7 @@ class Table(NamedTuple):
     seed: np.uint64
     slots: Int32  # [a power of two] entry, or -1
     entries: Int64  # [E, 4] hash, begin and end among the keys, number
+    following: Int32  # [E] the entry that was last found after each
     keys: UInt64  # words of all keys, end to end
 
 
@@ -63,6 +65,32 @@ def same(words: UInt64, begin: int, others: UInt64, other: int, length: int) -> 
 @compiled
 def find(table: Table, words: UInt64, begin: int, end: int) -> int:
     """The number of a key, or `UNKNOWN`; there must be eight bytes before its end."""
+    entry = _entry_of(table, words, begin, end)
+    return int(table.entries[entry, 3]) if entry >= 0 else UNKNOWN
+
+
+@compiled
+def find_after(table: Table, before: int, words: UInt64, begin: int, end: int) -> int:
+    """The entry of a key that came after the one of entry `before`, or `UNKNOWN`; there must be eight bytes before."""
+    entry = int(table.following[before])
+    if end_of(table, entry, words, begin, end) != end:
+        entry = _entry_of(table, words, begin, end)
+        if entry >= 0:
+            table.following[before] = entry
+    return entry
+
+
+@compiled
+def end_of(table: Table, entry: int, words: UInt64, begin: int, end: int) -> int:
+    """Where the key of this entry ends if it stands at `begin`, before `end`; else -1, as for one under eight bytes."""
+    key, length = table.entries[entry, 1], table.entries[entry, 2] - table.entries[entry, 1]
+    if 8 <= length <= end - begin and same(words, begin, table.keys, key, length):
+        return begin + int(length)
+    return -1
+
+
+@compiled
+def _entry_of(table: Table, words: UInt64, begin: int, end: int) -> int:
     wanted = hash_of(words, begin, end, table.seed)
     mask = len(table.slots) - 1
     slot = np.int64(wanted >> _HALF) & mask
@@ -73,7 +101,7 @@ def find(table: Table, words: UInt64, begin: int, end: int) -> int:
         if table.entries[entry, 0] == np.int64(wanted):
             other, length = table.entries[entry, 1], table.entries[entry, 2] - table.entries[entry, 1]
             if length == end - begin and same(words, begin, table.keys, other, length):
-                return int(table.entries[entry, 3])
+                return int(entry)
         slot = (slot + 1) & mask
     return UNKNOWN
 

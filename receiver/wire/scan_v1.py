@@ -1,7 +1,7 @@
 """The loop over a version 1 request's bytes: where its series are, which of them are kept, what they say. Compiled.
 
 In: a decoded body, the wanted metric names, the known series. Out: in `Found`. Raises nothing. Costs some 0.08 µs for
-an unwanted series, 0.13 µs for a known one.
+an unwanted series, 0.05 µs for a known one that comes in the usual order, else 0.2 µs.
 
 Nearly every series of nearly every sender is its labels, `__name__` first, and one sample:
 
@@ -10,6 +10,8 @@ Nearly every series of nearly every sender is its labels, `__name__` first, and 
 A wanted series of that shape is looked up by the bytes of its labels. Those were parsed in full when they were first
 met, so that equal bytes are valid labels; other bytes are unknown. What is unwanted is stepped over: its framing, its
 name and its sample are checked, its other labels are not.
+
+Senders keep to an order: behind a series that is known, the one that followed it last time is looked for first.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from __future__ import annotations
 import numpy as np
 
 from receiver.compiled import compiled
-from receiver.wire.fields import FIELD_1, FIELD_2, UNUSUAL, Found, Wanted, note, sample, series_of, varint
-from receiver.wire.lookup import UNKNOWN, Table, UInt8, UInt64, find
+from receiver.wire.fields import FIELD_1, FIELD_2, UNUSUAL, Found, Wanted, entry_of, note, sample, varint
+from receiver.wire.lookup import UNKNOWN, Table, UInt8, UInt64, end_of, find
 
 _NAME_LABEL = np.uint64(int.from_bytes(b"\x0a\x08__name", "little"))
 # A label message of the name up to the length of its value; and with the shortest value.
@@ -42,16 +44,38 @@ def count(body: UInt8) -> int:
 @compiled
 def scan(body: UInt8, words: UInt64, wanted: Wanted, known: Table, found: Found) -> None:
     """Go through a body that `count` has counted."""
-    at = 0
-    for number in range(len(found.spelling)):
+    at = before = number = 0
+    while number < len(found.spelling):
         length, begin = varint(body, at + 1, len(body))
         end = at = begin + length
         metric, labels_end = _labels(body, words, begin, end, wanted)
         sample_end, time_ms, value = sample(body, words, labels_end, end)
-        series = UNUSUAL
+        entry = UNUSUAL
         if sample_end == end:
-            series = series_of(words, begin, labels_end, metric, wanted, known)
-        note(found, number, series, time_ms, value, begin, end)
+            entry = entry_of(words, begin, labels_end, metric, wanted, known, before)
+        if entry < 0:
+            note(found, number, entry, time_ms, value, begin, end)
+            number += 1
+        else:
+            note(found, number, known.entries[entry, 3], time_ms, value, begin, end)
+            number, at, before = _go_on(body, words, known, found, number + 1, at, entry)
+
+
+@compiled
+def _go_on(
+    body: UInt8, words: UInt64, known: Table, found: Found, number: int, at: int, before: int
+) -> tuple[int, int, int]:
+    """Take the series that come in the usual order behind entry `before`; number and begin of the next, last entry."""
+    while number < len(found.spelling):
+        length, begin = varint(body, at + 1, len(body))
+        end = begin + length
+        entry = int(known.following[before])
+        sample_end, time_ms, value = sample(body, words, end_of(known, entry, words, begin, end), end)
+        if sample_end != end:
+            break
+        note(found, number, known.entries[entry, 3], time_ms, value, begin, end)
+        number, at, before = number + 1, end, entry
+    return number, at, before
 
 
 @compiled

@@ -1,14 +1,15 @@
 """The loop over a version 2 request's bytes: where its series are, which of them are kept, what they say. Compiled.
 
 In: a decoded body, the wanted metric names, the known series. Out: in `Found`. Raises nothing. Costs some 0.07 µs for
-an unwanted series, 0.18 µs for a known one.
+an unwanted series, 0.15 µs for a known one that comes in the usual order, else 0.3 µs.
 
 Nearly every series of nearly every sender has this shape; a reference counts the symbols of its request:
 
     22 n SYMBOL …   2a L { 0a l { NAME-REF VALUE-REF … } SAMPLE [2a n METADATA] } …
 
 A reference means something only within its request. So the labels of a wanted series are written as version 1 encodes
-them, and looked up by that; both versions know a series by the same bytes.
+them, and looked up by that; both versions know a series by the same bytes. Behind a series that is known, the one
+that followed it last time is looked for first, by its symbols.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from receiver.wire.fields import (
     UNUSUAL,
     Found,
     Wanted,
+    entry_of,
     note,
     sample,
-    series_of,
     varint,
 )
-from receiver.wire.lookup import UNKNOWN, WORD_BYTES, Table, UInt8, UInt64, find
+from receiver.wire.lookup import UNKNOWN, WORD_BYTES, Table, UInt8, UInt64, find, same
 
 _NAME = np.uint64(int.from_bytes(b"__name__", "little"))
 
@@ -69,6 +70,7 @@ def count(body: UInt8) -> tuple[int, int]:
 def scan(body: UInt8, words: UInt64, wanted: Wanted, known: Table, found: Found, symbols: Symbols) -> None:
     """Go through a body that `count` has counted."""
     _open(body, words, wanted, symbols)
+    before, follows = 0, False
     for number in range(len(found.spelling)):
         begin, end = symbols.series[number, 0], symbols.series[number, 1]
         metric, refs_begin, refs_end = _references(body, words, begin, end, symbols)
@@ -78,9 +80,16 @@ def scan(body: UInt8, words: UInt64, wanted: Wanted, known: Table, found: Found,
             sample_end = after + length if 0 <= length <= end - after else -1
         series = UNUSUAL
         if sample_end == end:
-            labels_end = WORD_BYTES if metric < 0 else _as_v1(body, words, refs_begin, refs_end, symbols)
-            if labels_end > 0:
-                series = series_of(symbols.label_words, WORD_BYTES, labels_end, metric, wanted, known)
+            expected = int(known.following[before])
+            if follows and _is_key(body, words, refs_begin, refs_end, symbols, known, expected):
+                series = expected
+            else:
+                labels_end = WORD_BYTES if metric < 0 else _as_v1(body, words, refs_begin, refs_end, symbols)
+                if labels_end > 0:
+                    series = entry_of(symbols.label_words, WORD_BYTES, labels_end, metric, wanted, known, before)
+        follows = series >= 0
+        if follows:
+            before, series = series, int(known.entries[series, 3])
         note(found, number, series, time_ms, value, begin, end)
 
 
@@ -120,6 +129,39 @@ def _references(body: UInt8, words: UInt64, begin: int, end: int, symbols: Symbo
     if label_end - label_begin != 8 or words[label_begin] != _NAME:
         return UNKNOWN, begin, -1
     return symbols.metric[name], first, first + length
+
+
+@compiled
+def _is_key(body: UInt8, words: UInt64, begin: int, end: int, symbols: Symbols, known: Table, entry: int) -> bool:
+    """Whether the labels are those of an entry, without writing them; False also where a length has two bytes."""
+    at, key, stop = begin, known.entries[entry, 1], known.entries[entry, 2]
+    while at < end:
+        name, at = varint(body, at, end)
+        value, at = varint(body, at, end)
+        if not (0 <= name < len(symbols.symbol) and 0 <= value < len(symbols.symbol)):
+            return False
+        name_begin, name_end = symbols.symbol[name, 0], symbols.symbol[name, 1]
+        value_begin, value_end = symbols.symbol[value, 0], symbols.symbol[value, 1]
+        name_length, value_length = name_end - name_begin, value_end - value_begin
+        length = 4 + name_length + value_length  # 0a n NAME 12 n VALUE
+        if name_length == 0 or value_length == 0 or length >= 0x80 or length + 2 > stop - key:
+            return False
+        if name_end < WORD_BYTES or value_end < WORD_BYTES:
+            return False
+        # Read backwards: there are eight bytes before every key, but not behind the last.
+        head = np.int64(known.keys[key + 4 - WORD_BYTES] >> np.uint64(32))
+        if head != FIELD_1 | length << 8 | FIELD_1 << 16 | name_length << 24:
+            return False
+        middle = key + 4 + name_length
+        head = np.int64(known.keys[middle + 2 - WORD_BYTES] >> np.uint64(48))
+        if head != FIELD_2 | value_length << 8:
+            return False
+        if not same(words, name_begin, known.keys, key + 4, name_length):
+            return False
+        if not same(words, value_begin, known.keys, middle + 2, value_length):
+            return False
+        key += 2 + length
+    return bool(key == stop)
 
 
 @compiled

@@ -83,6 +83,31 @@ def test_the_fast_path_gives_what_the_full_parse_gives(version: int, several: li
             assert kept(batch) == expected
 
 
+# Labels that begin with another's, that differ in their end, or within; refused ones and unwanted ones among them.
+LOOK_ALIKES = [
+    series("node_load1"),
+    series("node_load1", zone=""),
+    series("node_load1", zone="a"),
+    series("node_load1", zone="b"),
+    series("node_load1", zone="a" * 130),
+    series("node_load5", zone="a"),
+    series("node_network_receive_bytes_total", device="eth0"),
+    series("node_network_receive_bytes_total", device="eth1"),
+    series("node_network_receive_bytes_total", device="lo"),
+    series("up"),
+]
+
+
+@VERSIONS
+@given(orders=st.lists(st.lists(st.sampled_from(LOOK_ALIKES), max_size=12, unique_by=id), min_size=2, max_size=5))
+def test_the_order_in_which_series_came_before_changes_nothing(version: int, orders: list[list[Series]]) -> None:
+    one = decoder()
+    for several in orders:
+        request = body(version, several)
+        expected = kept(one.decode_whole(request, HEADERS[version], NOW_MS))
+        assert kept(one.decode(request, HEADERS[version], NOW_MS)) == expected
+
+
 @VERSIONS
 @given(several=st.lists(any_series(), min_size=1, max_size=4), data=st.data())
 def test_a_damaged_request_is_refused_or_keeps_what_the_full_parse_keeps(
