@@ -39,7 +39,7 @@ from receiver.columns import Samples
 from receiver.rows.arriving import place, take
 from receiver.rows.departure import Departure, GivenUp, Leaving
 from receiver.rows.forgetting import forget
-from receiver.rows.held import NONE, nothing, with_free_cells, with_free_rows, with_series, with_targets
+from receiver.rows.held import NONE, move_cells, nothing, with_free_cells, with_free_rows, with_series, with_targets
 from receiver.rows.leaving import leave, leave_again, oldest_seq
 from receiver.rows.letting_go import give_up, held_samples
 from receiver.series import SeriesTable
@@ -167,6 +167,7 @@ class Assembler:
         place(self._held, target_of, none.series, 0)
         take(self._held, target_of, none.series, none.time_ms, none.value, 0, 0, 0)
         forget(self._held, target_of, none.series)
+        move_cells(self._held, self._held)
         leave(self._held, self._table.term, 0, 0, 0, self._none)
         leave_again(self._held, self._table.term, 0, self._none)
         give_up(self._held, 0, 0, 0, 0)

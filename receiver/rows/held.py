@@ -171,18 +171,28 @@ def with_free_rows(held: Held) -> Held:
 
 def with_free_cells(held: Held) -> Held:
     """Has the cells that a pass was short of. Those that are in use move together, as they do every so often."""
-    rows = np.flatnonzero(held.rows["begin"] != NONE)
-    room = held.targets["room"][held.rows["target"][rows]]
-    ends = np.cumsum(room)
-    used = int(room.sum())
-    old = np.repeat(held.rows["begin"][rows] - (ends - room), room) + np.arange(used)
+    used = int(held.head["held_cells"][0])
     # Twice what is needed, so that moving a cell costs little in the long run.
     size = 2 * (used + max(int(held.head["needed_cells"][0]), 1024))
-    value, state = np.zeros(size), np.zeros(size, np.uint8)
-    value[:used], state[:used] = held.value[old], held.state[old]
-    held.rows["begin"][rows] = ends - room
-    held.head["used_cells"] = used
-    return held._replace(value=value, state=state)
+    larger = held._replace(value=np.empty(size), state=np.zeros(size, np.uint8))
+    move_cells(held, larger)
+    return larger
+
+
+@compiled
+def move_cells(held: Held, larger: Held) -> None:
+    """Put the cells of all rows into other arrays, one row behind the other."""
+    used = 0
+    for r in range(len(held.rows)):
+        row = held.rows[r]
+        if row["begin"] != NONE:
+            room = held.targets[row["target"]]["room"]
+            for k in range(room):
+                larger.value[used + k] = held.value[row["begin"] + k]
+                larger.state[used + k] = held.state[row["begin"] + k]
+            row["begin"] = used
+            used += room
+    held.head[0]["used_cells"] = used
 
 
 @compiled
