@@ -2,25 +2,23 @@
 
 In: `Rows`, any number of them for a node, in any order. Out: `Scores` in the rows' order. A node's rows are
 stepped in time order; one that is not newer than the node's last scored row is left out: it can be stored, but
-the state is past it. Costs S floats and 8 bytes a node (dense by node id), and one step of the model for each
-*wave*: the first row of every node, then the second of those that have two, and so on. No loop over rows.
+the state is past it. Costs S floats and 16 bytes a node (dense by node id), and one step of the model for each
+*wave*: the first row of every node, then the second of those that have two, and so on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from receiver.columns import Float32, Int32, Int64, Rows, Scores
 from receiver.detector.model import Detector
+from receiver.detector.waves import NEVER, NO_ROW, next_wave
 from receiver.errors import ModelError
 
 log = logging.getLogger(__name__)
-
-_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +37,23 @@ class NodeStates:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self._last_ms = np.empty(0, np.int64)
+        self._oldest = np.empty(0, np.int64)  # room for `next_wave`
         self._state = np.empty((0, detector.info.state_size), np.float32)
+        self._compile()
 
     def score(self, rows: Rows) -> Scores:
         """Score what is newer than its node's last row, and move the states on."""
         if not len(rows):
             return Scores.empty(rows.x.shape[1])
         self._grow(int(rows.node.max()) + 1)
-        newer = np.flatnonzero(rows.time_ms > self._last_ms[rows.node])
         scored: list[_Scored] = []
-        for wave in _waves(rows.node[newer], rows.time_ms[newer]):
-            row = newer[wave]
-            scored.append(self._step(row, rows.node[row], rows.time_ms[row], rows.x[row]))
+        row, elapsed = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
+        while wave := next_wave(rows.node, rows.time_ms, self._last_ms, self._oldest, row, elapsed):
+            if wave == len(rows):  # all at once, mostly
+                scored.append(self._step(row, rows.node, rows.x, elapsed))
+                break
+            some = row[:wave].copy()
+            scored.append(self._step(some, rows.node[some], rows.x[some], elapsed[:wave]))
         if len(scored) == 1 and len(scored[0].row) == len(rows):
             return Scores(rows.node, rows.time_ms, scored[0].score, rows.x, scored[0].contribution)
         row = np.concatenate([np.empty(0, np.int64), *(part.row for part in scored)])
@@ -76,7 +79,7 @@ class NodeStates:
         if node is None:
             node = np.arange(len(self._last_ms), dtype=np.int32)
         node = node[node < len(self._last_ms)]
-        node = node[self._last_ms[node] != _NEVER]
+        node = node[self._last_ms[node] != NEVER]
         return Snapshot(self.detector.info.version, node, self._last_ms[node], self._state[node])
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -92,13 +95,15 @@ class NodeStates:
             self._last_ms[snapshot.node] = snapshot.time_ms
             self._state[snapshot.node] = snapshot.state
 
-    def _step(self, row: Int64, node: Int32, time_ms: Int64, x: Float32) -> _Scored:
-        """Score one row of each of these nodes, all newer than their last; those that got a score."""
-        last_ms = self._last_ms[node]
-        elapsed_ms = time_ms - np.where(last_ms == _NEVER, time_ms, last_ms)
-        self._last_ms[node] = time_ms
+    def _compile(self) -> None:
+        """Call the pass once, over nothing, so that no row waits until it is compiled."""
+        nothing = np.empty(0, np.int64)
+        next_wave(nothing.astype(np.int32), nothing, nothing, nothing, nothing, nothing.astype(np.float32))
+
+    def _step(self, row: Int64, node: Int32, x: Float32, elapsed_seconds: Float32) -> _Scored:
+        """Score one row of each of these nodes; those that got a score."""
         try:
-            result = self.detector.step(x, (elapsed_ms / 1000).astype(np.float32), self._state[node])
+            result = self.detector.step(x, elapsed_seconds, self._state[node])
         except Exception:  # onnxruntime's have no common base
             log.exception("the model fails on a batch of %d rows, which stay without a score", len(row))
             self._state[node] = self.detector.initial_state
@@ -117,7 +122,8 @@ class NodeStates:
         have = len(self._last_ms)
         if nodes > have:
             more = max(nodes, 2 * have) - have
-            self._last_ms = np.concatenate([self._last_ms, np.full(more, _NEVER, np.int64)])
+            self._last_ms = np.concatenate([self._last_ms, np.full(more, NEVER, np.int64)])
+            self._oldest = np.concatenate([self._oldest, np.full(more, NO_ROW, np.int64)])
             self._state = np.concatenate([self._state, np.tile(self.detector.initial_state, (more, 1))])
 
 
@@ -128,25 +134,3 @@ class _Scored:
     row: Int64  # [W] their indices
     score: Float32  # [W]
     contribution: Float32  # [W, F]
-
-
-def _waves(node: Int32, time_ms: Int64) -> Iterator[Int64]:
-    """Indices of rows, cut so that no wave has a node twice and later rows of a node come in later waves.
-
-    Of two rows of one node and time only the first is in any.
-    """
-    if not len(node):
-        return
-    ascending = np.sort(node)
-    if (ascending[1:] != ascending[:-1]).all():
-        yield np.arange(len(node))
-        return
-    order = np.lexsort((time_ms, node))
-    again = (np.diff(node[order]) == 0) & (np.diff(time_ms[order]) == 0)
-    order = order[np.concatenate([[True], ~again])]
-    node = node[order]
-    place = np.arange(len(node))
-    starts = np.concatenate([[True], node[1:] != node[:-1]])
-    rank = place - np.maximum.accumulate(np.where(starts, place, 0))
-    by_rank = np.argsort(rank, kind="stable")
-    yield from np.split(order[by_rank], np.cumsum(np.bincount(rank))[:-1])
