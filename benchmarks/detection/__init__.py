@@ -1,0 +1,1 @@
+"""How well detectors detect: every detector on every labelled data set, by the rules that `splits` fixes."""
