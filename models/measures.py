@@ -27,6 +27,7 @@ RAISED_GRACE_SECONDS = 60.0
 FALSE_BEFORE_SECONDS = 30.0
 FALSE_AFTER_SECONDS = 120.0
 WITHIN_SECONDS = (30, 60, 300)
+COLD_SECONDS = {"10min": 600.0, "1h": 3600.0, "1day": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,7 @@ def find(node: Labelled) -> Found:
     raised = alerts.find(node.score)
     raised_at, open_to = node.seconds[raised.raised], node.seconds[raised.last]
 
-    raised_after = np.full(len(first), np.inf)
-    open_after = np.full(len(first), np.inf)
-    for event, (begins, ends) in enumerate(zip(start, end, strict=True)):
-        inside = raised_at[(raised_at >= begins) & (raised_at <= ends + RAISED_GRACE_SECONDS)]
-        if len(inside):
-            raised_after[event] = inside[0] - begins
-        touching = (raised_at <= ends) & (open_to >= begins)
-        if touching.any():
-            open_after[event] = max(raised_at[touching][0] - begins, 0.0)
-
+    raised_after, open_after = reached(node.seconds, raised, start, end)
     is_false = np.array(
         [
             not ((lo <= end + FALSE_AFTER_SECONDS) & (hi >= start - FALSE_BEFORE_SECONDS)).any()
@@ -99,14 +91,41 @@ def find(node: Labelled) -> Found:
     )
 
 
+def reached(seconds: Float64, found: alerts.Alerts, start: Float64, end: Float64) -> tuple[Float64, Float64]:
+    """When alerts reach E true intervals: raised for each, and open in each, [E] seconds after its start, inf: never.
+
+    `seconds` [R] are the rows' times, `start` and `end` [E] the intervals'.
+    """
+    raised_at, open_to = seconds[found.raised], seconds[found.last]
+    raised_after, open_after = np.full(len(start), np.inf), np.full(len(start), np.inf)
+    for event, (begins, ends) in enumerate(zip(start, end, strict=True)):
+        inside = raised_at[(raised_at >= begins) & (raised_at <= ends + RAISED_GRACE_SECONDS)]
+        if len(inside):
+            raised_after[event] = inside[0] - begins
+        touching = (raised_at <= ends) & (open_to >= begins)
+        if touching.any():
+            open_after[event] = max(raised_at[touching][0] - begins, 0.0)
+    return raised_after, open_after
+
+
 def operators(found: Sequence[Found]) -> dict[str, Any]:
     """What operators feel, over all nodes."""
     raised = np.concatenate([node.raised_after for node in found])
     opened = np.concatenate([node.open_after for node in found])
     length = np.concatenate([node.length for node in found])
-    days = sum(node.normal_seconds for node in found) / SECONDS_PER_DAY
-    false = sum(node.false_alerts for node in found)
     true = sum(node.true_alerts for node in found)
+    rates = false_alerts(found)
+    false, days = rates["false_alerts"], rates["normal_node_days"]
+    return {
+        **recalls(raised, opened, length),
+        **rates,
+        "time_in_false_alert": sum(node.false_seconds for node in found) / SECONDS_PER_DAY / days if days else None,
+        "alert_precision": true / (true + false) if true + false else None,
+    }
+
+
+def recalls(raised: Float64, opened: Float64, length: Float64) -> dict[str, Any]:
+    """Of E events, by when they were raised and open (inf: never) and how long they lasted [E]."""
     delay = np.where(np.isfinite(raised), raised, length)
 
     def share(after: Float64, within: float) -> float | None:
@@ -120,13 +139,61 @@ def operators(found: Sequence[Found]) -> dict[str, Any]:
         **{f"event_recall_open_{s}s": share(opened, s) for s in WITHIN_SECONDS},
         "delay_median_seconds": float(np.median(delay)) if len(delay) else None,
         "delay_p90_seconds": float(np.quantile(delay, 0.9)) if len(delay) else None,
+    }
+
+
+def false_alerts(found: Sequence[Found]) -> dict[str, Any]:
+    """How many in how much normal time, and the rate with its upper 95 % bound."""
+    days = sum(node.normal_seconds for node in found) / SECONDS_PER_DAY
+    false = sum(node.false_alerts for node in found)
+    return {
         "false_alerts": false,
         "normal_node_days": days,
         "false_alerts_per_node_day": false / days if days else None,
         "false_alerts_per_node_day_bound_95": rate_bound(false, days) if days else None,
-        "time_in_false_alert": sum(node.false_seconds for node in found) / SECONDS_PER_DAY / days if days else None,
-        "alert_precision": true / (true + false) if true + false else None,
     }
+
+
+def calibration(found: Sequence[Found], asked_per_node_day: float) -> dict[str, Any]:
+    """False alerts realised ÷ asked for: of all nodes together with the bound, of the median node, of the worst."""
+    nodes = [
+        node.false_alerts / (node.normal_seconds / SECONDS_PER_DAY) / asked_per_node_day
+        for node in found
+        if node.normal_seconds > 0
+    ]
+    together = false_alerts(found)
+    if not nodes:
+        return {}
+    return {
+        "asked_false_alerts_per_node_day": asked_per_node_day,
+        "calibration": together["false_alerts_per_node_day"] / asked_per_node_day,
+        "calibration_bound_95": together["false_alerts_per_node_day_bound_95"] / asked_per_node_day,
+        "calibration_median": float(np.median(nodes)),
+        "calibration_worst": float(max(nodes)),
+    }
+
+
+def cold_start(nodes: Sequence[Labelled]) -> dict[str, Any]:
+    """False alerts in the first `COLD_SECONDS` after each node's first row."""
+    figures: dict[str, Any] = {}
+    for name, seconds in COLD_SECONDS.items():
+        found = [find(part(node, node.seconds - node.seconds[0] <= seconds)) for node in nodes]
+        figures |= {f"cold_{name}_{measure}": value for measure, value in false_alerts(found).items()}
+    return figures
+
+
+def part(node: Labelled, rows: Bool) -> Labelled:
+    """Those rows [R] of a node."""
+    return Labelled(node.seconds[rows], node.score[rows], node.attack[rows])
+
+
+def settled(node: Labelled, rows: int) -> Labelled:
+    """A node without the first `rows` rows after each change of its label: for measures of single rows only."""
+    changes = np.flatnonzero(np.diff(node.attack.astype(np.int8))) + 1
+    unsettled = np.zeros(len(node.attack) + rows, bool)
+    for row in range(rows):
+        unsettled[changes + row] = True
+    return part(node, ~unsettled[: len(node.attack)])
 
 
 def ranking(nodes: Sequence[Labelled]) -> dict[str, Any]:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.measures import Labelled, at_threshold, best_f1, events, find, operators, ranking
+from models.alerts import Alerts
+from models.measures import (
+    Labelled,
+    at_threshold,
+    best_f1,
+    calibration,
+    cold_start,
+    events,
+    find,
+    operators,
+    ranking,
+    reached,
+    settled,
+)
 
 
 def labelled(scores: str, attacks: str, step: float = 10.0) -> Labelled:
@@ -110,3 +123,52 @@ def test_rows_at_the_threshold_by_hand() -> None:
     assert figures["accuracy"] == pytest.approx(0.4)
     assert figures["f1"] == pytest.approx(2 / 5)
     assert figures["false_positive_rate"] == pytest.approx(2 / 3)
+
+
+def test_intervals_may_begin_between_rows() -> None:
+    rows = np.arange(10, dtype=np.float64) * 10
+    raised, opened = reached(rows, Alerts(np.array([4]), np.array([6])), np.array([33.0, 65.0]), np.array([38.0, 66.0]))
+    assert raised.tolist() == [7.0, np.inf]
+    assert opened.tolist() == [np.inf, np.inf]
+
+
+def test_an_interval_is_open_where_the_alert_reaches_into_it() -> None:
+    rows = np.arange(10, dtype=np.float64) * 10
+    raised, opened = reached(rows, Alerts(np.array([4]), np.array([6])), np.array([35.0, 55.0]), np.array([45.0, 80.0]))
+    assert raised.tolist() == [5.0, np.inf]
+    assert opened.tolist() == [5.0, 0.0]
+
+
+def test_rows_after_a_change_of_label_are_left_out() -> None:
+    node = settled(labelled(".........", "..###...."), 2)
+    assert (node.seconds / 10).tolist() == [0, 1, 4, 7, 8]
+    assert node.attack.tolist() == [False, False, True, False, False]
+
+
+def test_a_change_near_the_end_leaves_out_what_there_is() -> None:
+    assert (settled(labelled("....", "...#"), 6).seconds / 10).tolist() == [0, 1, 2]
+
+
+def test_without_a_change_every_row_counts() -> None:
+    assert len(settled(labelled("....", "...."), 6).score) == 4
+
+
+def test_calibration_is_the_realised_rate_by_the_asked_one() -> None:
+    day = 8641
+    quiet, loud = "." * day, "##" + "." * (day - 2)
+    figures = calibration([find(labelled(scores, "." * day)) for scores in (quiet, quiet, loud)], 0.5)
+    assert figures["calibration"] == pytest.approx(2 / 3)
+    assert figures["calibration_bound_95"] == pytest.approx(4.74 / 3 / 0.5, rel=0.01)
+    assert figures["calibration_median"] == 0
+    assert figures["calibration_worst"] == pytest.approx(2.0)
+
+
+def test_cold_start_counts_what_falls_into_the_first_minutes() -> None:
+    rows = 8641
+    early, late = "." * 30 + "##" + "." * (rows - 32), "." * 200 + "##" + "." * (rows - 202)
+    figures = cold_start([labelled(early, "." * rows), labelled(late, "." * rows)])
+    assert figures["cold_10min_false_alerts"] == 1
+    assert figures["cold_1h_false_alerts"] == 2
+    assert figures["cold_10min_normal_node_days"] == pytest.approx(2 * 600 / 86400)
+    assert figures["cold_1day_false_alerts_per_node_day"] == pytest.approx(1.0)
+    assert figures["cold_1day_false_alerts_per_node_day_bound_95"] == pytest.approx(6.30 / 2, rel=0.01)
