@@ -26,6 +26,7 @@ from receiver.allocator import keep_freed_memory
 from receiver.detector import Detector
 from receiver.exposition import Exposition, Snapshot
 from receiver.pipeline import Pipeline
+from receiver.recovery import recover
 from receiver.registry import shipped_model
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
@@ -86,7 +87,7 @@ def run(scraped: list[Scraped], version: int, group: int, model: Path) -> list[f
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore.open(Path(folder, "store.sqlite"), wanted, "full")
         pipeline = Pipeline(Settings.model_validate({}), wanted, store, detector, exposition)
-        pipeline.recover(0)
+        recover(pipeline, 0)
         stages = [stages_of(pipeline, version, at_ms, bodies) for at_ms, bodies in prepared]
         store.close()
     return [median(column) for column in zip(*stages[WARM_UP_ROUNDS:], strict=True)]

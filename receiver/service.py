@@ -27,7 +27,9 @@ from receiver.errors import NodescoreError, StoreUnavailable, Unavailable
 from receiver.exposition import Exposition, Snapshot
 from receiver.handover import Handover
 from receiver.health import Component
+from receiver.housekeeping import Housekeeping
 from receiver.pipeline import Pipeline
+from receiver.recovery import recover
 from receiver.settings import Settings, SettingsError
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
@@ -104,6 +106,7 @@ class Service:
         store = EmbeddedStore.open(self._path, catalogue, settings.journal_sync)
         self._outbox, handover = _common_store(settings, catalogue)
         self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition, handover)
+        self._housekeeping = Housekeeping(self._pipeline, self._began_ms)
         self._outbox_stopping = threading.Event()
         self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
@@ -117,7 +120,7 @@ class Service:
 
     def start(self) -> None:
         """Recover, then take requests."""
-        self._pipeline.recover(self.now_ms())
+        recover(self._pipeline, self.now_ms())
         self._thread.start()
         self._outbox_thread.start()
 
@@ -215,7 +218,7 @@ class Service:
             self._work(items)
         self._flush(self.steady_ms())
         try:
-            self._pipeline.checkpoint(self.steady_ms())
+            self._pipeline.checkpoint()
         except StoreUnavailable as error:
             log.warning("the states are not saved, and stepped again at the next start: %s", error)
 
@@ -284,7 +287,7 @@ class Service:
     def _flush(self, now_ms: int) -> None:
         try:
             self._pipeline.flush(now_ms)
-            self._pipeline.keep_house(now_ms, self.now_ms())
+            self._housekeeping.keep(now_ms, self.now_ms())
             self._measure_outbox(self.now_ms())
             self._fault = ""
         except StoreUnavailable as error:

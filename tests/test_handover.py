@@ -14,6 +14,7 @@ from receiver.detector import Detector
 from receiver.exposition import Exposition, Snapshot
 from receiver.handover import RETRY_MS, STRANGE_AFTER_MS, Handover
 from receiver.pipeline import Pipeline
+from receiver.recovery import recover
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
@@ -47,7 +48,7 @@ def replica(folder: Path, dsn: str) -> Iterator[Pipeline]:
     store = EmbeddedStore.open(folder / "store.sqlite", CATALOGUE, "normal")
     try:
         pipeline = Pipeline(Settings.model_validate({}), CATALOGUE, store, detector, exposition, handover)
-        pipeline.recover(NOW_MS)
+        recover(pipeline, NOW_MS)
         yield pipeline
     finally:
         handover.close()
@@ -75,7 +76,7 @@ def pass_on(pipeline: Pipeline, dsn: str, now_ms: int) -> None:
 def test_a_node_goes_on_where_the_other_replica_has_left_it(tmp_path: Path, timescale_dsn: str) -> None:
     with replica(tmp_path / "a", timescale_dsn) as a, replica(tmp_path / "b", timescale_dsn) as b:
         assert [scored_rows(a, step) for step in range(3)] == [1, 2, 3]
-        a.checkpoint(NOW_MS)
+        a.checkpoint()
         assert scored_rows(a, 3) == 4  # after the state was saved, so it is stepped again there
         pass_on(a, timescale_dsn, NOW_MS)
         assert [scored_rows(b, step) for step in (4, 5)] == [5, 6]
@@ -85,10 +86,10 @@ def test_a_node_that_comes_back_has_what_was_scored_meanwhile(tmp_path: Path, ti
     away = STRANGE_AFTER_MS // STEP_MS + 1
     with replica(tmp_path / "a", timescale_dsn) as a, replica(tmp_path / "b", timescale_dsn) as b:
         assert scored_rows(a, 0) == 1
-        a.checkpoint(NOW_MS)
+        a.checkpoint()
         pass_on(a, timescale_dsn, NOW_MS)
         assert [scored_rows(b, step) for step in range(1, away + 1)][-1] == away + 1
-        b.checkpoint(NOW_MS)
+        b.checkpoint()
         pass_on(b, timescale_dsn, NOW_MS)
         assert scored_rows(a, away + 1) == away + 2
 
@@ -96,7 +97,7 @@ def test_a_node_that_comes_back_has_what_was_scored_meanwhile(tmp_path: Path, ti
 def test_a_node_that_nobody_had_begins_anew(tmp_path: Path, timescale_dsn: str) -> None:
     with replica(tmp_path / "a", timescale_dsn) as a, replica(tmp_path / "b", timescale_dsn) as b:
         scored_rows(a, 0)
-        a.checkpoint(NOW_MS)
+        a.checkpoint()
         pass_on(a, timescale_dsn, NOW_MS)
         assert scored_rows(b, 1, node="other") == 1
 
@@ -104,10 +105,10 @@ def test_a_node_that_nobody_had_begins_anew(tmp_path: Path, timescale_dsn: str) 
 def test_an_older_state_never_replaces_a_newer_one(tmp_path: Path, timescale_dsn: str) -> None:
     with replica(tmp_path / "a", timescale_dsn) as a, replica(tmp_path / "b", timescale_dsn) as b:
         scored_rows(a, 0)
-        a.checkpoint(NOW_MS)
+        a.checkpoint()
         pass_on(a, timescale_dsn, NOW_MS)
         scored_rows(b, 1)
-        b.checkpoint(NOW_MS)
+        b.checkpoint()
         pass_on(b, timescale_dsn, NOW_MS)
         pass_on(a, timescale_dsn, NOW_MS)  # a new outbox passes all states on again
         with replica(tmp_path / "c", timescale_dsn) as c:

@@ -19,7 +19,9 @@ from receiver.columns import NodeName, Rows
 from receiver.detector import Detector
 from receiver.errors import StoreUnavailable, Unavailable
 from receiver.exposition import Exposition, Snapshot
-from receiver.pipeline import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Pipeline
+from receiver.housekeeping import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Housekeeping
+from receiver.pipeline import Pipeline
+from receiver.recovery import recover
 from receiver.rows.assembler import BLOCK_ROWS
 from receiver.settings import Settings
 from receiver.store.embedded import EmbeddedStore
@@ -54,7 +56,7 @@ def running(
     store = EmbeddedStore.open(folder / "store.sqlite", wanted, "normal")
     try:
         pipeline = Pipeline(Settings.model_validate(options), wanted, store, detector, exposition)
-        pipeline.recover(now_ms)
+        recover(pipeline, now_ms)
         yield pipeline
     finally:
         store.close()
@@ -145,7 +147,7 @@ def test_every_stage_is_counted(tmp_path: Path) -> None:
         request = body(2, [*scrape(0), series("up"), Series([("job", "node")])])
         pipeline.ingest(request, HEADERS[2], NOW_MS)
         pipeline.flush(NOW_MS + DEADLINE_MS)
-        pipeline.keep_house(NOW_MS, NOW_MS)
+        Housekeeping(pipeline, NOW_MS).keep(NOW_MS, NOW_MS)
         text = pipeline.exposition.render("")[0].decode()
     for line in (
         f"nodescore_received_bytes_total {len(request)}.0",
@@ -215,13 +217,14 @@ def test_a_swapped_model_is_warmed_on_the_stored_past(tmp_path: Path) -> None:
 
 def test_a_replaced_model_file_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
     with running(tmp_path) as pipeline:
-        pipeline.keep_house(NOW_MS, NOW_MS)
+        house, every_ms = Housekeeping(pipeline, NOW_MS), HOUSEKEEPING_SECONDS * 1000
+        house.keep(NOW_MS, NOW_MS)
         (tmp_path / "model.onnx").write_bytes(b"no model")
-        pipeline.keep_house(NOW_MS + HOUSEKEEPING_SECONDS * 1000, NOW_MS + HOUSEKEEPING_SECONDS * 1000)
+        house.keep(NOW_MS + every_ms, NOW_MS + every_ms)
         assert "is not an ONNX file" in pipeline.model_fault
         assert pipeline.states.detector.info.version == "counting-1"
         counting_model.write(tmp_path / "model.onnx", CATALOGUE, version="counting-2")
-        pipeline.keep_house(NOW_MS + 2 * HOUSEKEEPING_SECONDS * 1000, NOW_MS + 2 * HOUSEKEEPING_SECONDS * 1000)
+        house.keep(NOW_MS + 2 * every_ms, NOW_MS + 2 * every_ms)
         assert pipeline.states.detector.info.version == "counting-2"
         assert pipeline.model_fault == ""
 
@@ -259,9 +262,10 @@ def test_near_the_disk_budget_the_oldest_rows_go(tmp_path: Path) -> None:
             pipeline.ingest(body(1, nodes), HEADERS[1], NOW_MS + step * STEP_MS)
             pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
         before = pipeline.store.size_bytes()
+        house = Housekeeping(pipeline, NOW_MS)
         for place in range(3):
             later_ms = NOW_MS + hours_ms + place * HOUSEKEEPING_SECONDS * 1000
-            pipeline.keep_house(later_ms, later_ms)
+            house.keep(later_ms, later_ms)
         assert before > 0.9 * 2 * 1024**2
         assert min(block.time_ms.min() for block in pipeline.store.read_rows(0, 2**62)) == NOW_MS + 50 * STEP_MS
 
@@ -270,7 +274,7 @@ def test_a_full_disk_budget_asks_the_sender_to_wait(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=1024**2) as pipeline:
         series_of_many = [series("node_load1", 1.0, instance=f"node-{i}:{'x' * 500}") for i in range(3000)]
         pipeline.ingest(body(1, series_of_many), HEADERS[1], NOW_MS)
-        pipeline.keep_house(NOW_MS, NOW_MS)
+        Housekeeping(pipeline, NOW_MS).keep(NOW_MS, NOW_MS)
         with pytest.raises(StoreUnavailable, match="max_disk_bytes"):
             pipeline.ingest(body(1, scrape(1)), HEADERS[1], NOW_MS)
 
@@ -280,12 +284,13 @@ def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
 ) -> None:
     monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
     with running(tmp_path, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
+        house = Housekeeping(pipeline, NOW_MS)
 
         def records(step: int, samples: list[Series]) -> int:
             at_ms = NOW_MS + step * STEP_MS
             pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
             pipeline.flush(at_ms + DEADLINE_MS)
-            pipeline.keep_house(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
+            house.keep(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
             return int(pipeline.store.journal.records)
 
         trimmed = [records(step, scrape(step)) for step in range(10)]
@@ -298,6 +303,7 @@ def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
 
 def test_near_the_disk_budget_rows_that_lack_a_sample_are_given_up_and_counted(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=1024**2, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
+        house = Housekeeping(pipeline, NOW_MS)
         for step in range(60):
             at_ms = NOW_MS + step * STEP_MS
             disks = [
@@ -307,7 +313,7 @@ def test_near_the_disk_budget_rows_that_lack_a_sample_are_given_up_and_counted(t
             ]
             pipeline.ingest(body(1, disks[5:] if step == 1 else disks), HEADERS[1], at_ms)
             pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
-            pipeline.keep_house(NOW_MS + step * STEP_MS + DEADLINE_MS, NOW_MS)
+            house.keep(NOW_MS + step * STEP_MS + DEADLINE_MS, NOW_MS)
         assert pipeline.store.journal.records < 50
         text = pipeline.exposition.render("")[0].decode()
     assert '\nnodescore_rows_given_up_total{reason="disk"} 1.0\n' in text
@@ -328,7 +334,7 @@ def test_series_that_have_been_silent_for_hours_make_room_for_others(tmp_path: P
         new = [series("node_load1", 1.0, later_ms, instance=f"{name}:9100") for name in "bcde"]
         assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 1
         pipeline.flush(later_ms + DEADLINE_MS)
-        pipeline.keep_house(later_ms + DEADLINE_MS, later_ms + DEADLINE_MS)
+        Housekeeping(pipeline, NOW_MS).keep(later_ms + DEADLINE_MS, later_ms + DEADLINE_MS)
         assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 4
         assert [one.id for one in pipeline.store.series()] == [4, 5, 6, 7]
 
@@ -381,6 +387,7 @@ def in_the_end(
         place = 0
         while place < len(torn.requests):
             with started(folder, NOW_MS + torn.requests[place][0]) as pipeline:
+                house = Housekeeping(pipeline, NOW_MS)
                 crashed = False
                 while place < len(torn.requests) and not crashed:
                     at_ms = NOW_MS + torn.requests[place][0]
@@ -393,7 +400,7 @@ def in_the_end(
                     pipeline.ingest(body(1 + place % 2, sent), HEADERS[1 + place % 2], at_ms)
                     if place % 3:
                         pipeline.flush(at_ms)
-                        pipeline.keep_house(at_ms, at_ms)
+                        house.keep(at_ms, at_ms)
                     crashed = place in crashes
                     place += 1
                 if not crashed:
