@@ -13,6 +13,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Rows
 from receiver.detector import Detector
 from receiver.exposition import Exposition, Snapshot
+from receiver.handover import Handover
 from receiver.pipeline import Pipeline
 from receiver.recovery import recover
 from receiver.settings import Settings
@@ -27,7 +28,12 @@ DEADLINE_MS = 7000
 
 @contextmanager
 def running(
-    folder: Path, now_ms: int = NOW_MS, *, wanted: Catalogue = CATALOGUE, **options: object
+    folder: Path,
+    now_ms: int = NOW_MS,
+    *,
+    wanted: Catalogue = CATALOGUE,
+    handover: Handover | None = None,
+    **options: object,
 ) -> Iterator[Pipeline]:
     """A pipeline on the store in `folder`; leaving it without a checkpoint is what a crash does."""
     model = folder / "model.onnx"
@@ -45,7 +51,7 @@ def running(
     )
     store = EmbeddedStore.open(folder / "store.sqlite", wanted, "normal")
     try:
-        pipeline = Pipeline(Settings.model_validate(options), wanted, store, detector, exposition)
+        pipeline = Pipeline(Settings.model_validate(options), wanted, store, detector, exposition, handover)
         recover(pipeline, now_ms)
         yield pipeline
     finally:

@@ -9,21 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from receiver import catalogue
-from receiver.detector import Detector
-from receiver.exposition import Exposition, Snapshot
 from receiver.handover import RETRY_MS, STRANGE_AFTER_MS, Handover
 from receiver.pipeline import Pipeline
-from receiver.recovery import recover
-from receiver.settings import Settings
-from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
 from receiver.store.timescale import TimescaleStore
-from tests import counting_model
+from tests.running import CATALOGUE, STEP_MS, running
 from tests.wire.requests import HEADERS, NOW_MS, body, series
 
-CATALOGUE = catalogue.load()
-STEP_MS = 10_000
 DAY_MS = 86_400_000
 
 
@@ -31,28 +23,12 @@ DAY_MS = 86_400_000
 def replica(folder: Path, dsn: str) -> Iterator[Pipeline]:
     """One of several services on the same database, without its threads."""
     folder.mkdir(exist_ok=True)
-    model = folder.parent / "model.onnx"
-    if not model.exists():
-        counting_model.write(model, CATALOGUE)
-    detector = Detector.load(model, CATALOGUE.feature_names)
-    exposition = Exposition(
-        Snapshot.empty(CATALOGUE.feature_names, detector.info.version, detector.info.detector),
-        staleness_seconds=300,
-        top_features=5,
-        contribution_floor=0.5,
-        entity="node",
-        clock=lambda: NOW_MS / 1000,
-        version="test",
-    )
     handover = Handover(lambda: TimescaleStore.connect(dsn, CATALOGUE, patience_seconds=2))
-    store = EmbeddedStore.open(folder / "store.sqlite", CATALOGUE, "normal")
     try:
-        pipeline = Pipeline(Settings.model_validate({}), CATALOGUE, store, detector, exposition, handover)
-        recover(pipeline, NOW_MS)
-        yield pipeline
+        with running(folder, handover=handover) as pipeline:
+            yield pipeline
     finally:
         handover.close()
-        store.close()
 
 
 def scored_rows(pipeline: Pipeline, step: int, node: str = "a") -> int:
