@@ -36,7 +36,7 @@ In: names and sizes. Out: which side they are on. No file is read here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,8 @@ from receiver.columns import Bool
 
 Part = Literal["tuning", "test"]
 Side = Literal["train", "measure"]
+# A number, or a word.
+Strength = TypeVar("Strength", int, float, str)
 
 EKS_TUNING = 0.6  # of a workload's rows in time order
 EKS_TIME_TRAIN = 0.8
@@ -89,6 +91,6 @@ def scenario_nodes(sessions: Sequence[Sequence[str]]) -> dict[str, Side]:
     return sides
 
 
-def unseen_strengths(strengths: Sequence[float]) -> set[float]:
+def unseen_strengths(strengths: Sequence[Strength]) -> set[Strength]:
     """Of the strengths of a kind of attack, those that training must not see: every second, the weakest first."""
     return set(sorted(set(strengths))[::2])
