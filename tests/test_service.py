@@ -16,10 +16,11 @@ from receiver import catalogue
 from receiver.columns import NodeName
 from receiver.detector import Detector
 from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
-from receiver.service import MAX_GROUP, Service
+from receiver.service import Service
 from receiver.settings import Settings, SettingsError
 from receiver.store import sqlite
 from receiver.wire import Batch
+from receiver.worker import MAX_GROUP
 from tests import counting_model
 from tests.servers.process import wait_until
 from tests.wire.requests import HEADERS, body, series
@@ -47,7 +48,7 @@ def request(time_ms: int, instance: str = "a:9100") -> bytes:
 
 def write(service: Service, *bodies: bytes) -> list[object]:
     async def all_at_once() -> list[object]:
-        return await asyncio.gather(*(service.write(one, HEADERS[1]) for one in bodies), return_exceptions=True)
+        return await asyncio.gather(*(service.worker.write(one, HEADERS[1]) for one in bodies), return_exceptions=True)
 
     return asyncio.run(all_at_once())
 
@@ -63,10 +64,10 @@ def test_rows_wait_by_a_clock_that_does_not_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_seconds: int
 ) -> None:
     with running(tmp_path) as service:
-        true_ns, before_ms = time.time_ns, service.steady_ms()
-        monkeypatch.setattr("receiver.service.time.time_ns", lambda: true_ns() + step_seconds * 10**9)
+        true_ns, before_ms = time.time_ns, service.clocks.steady_ms()
+        monkeypatch.setattr("receiver.clocks.time.time_ns", lambda: true_ns() + step_seconds * 10**9)
         assert abs(service.now_ms() - true_ns() // 10**6 - step_seconds * 1000) < 1000
-        assert 0 <= service.steady_ms() - before_ms < 10_000
+        assert 0 <= service.clocks.steady_ms() - before_ms < 10_000
         write(service, request(service.now_ms()))
         wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([0.01]), "the score")
 
@@ -94,7 +95,7 @@ def test_of_requests_that_wait_together_each_has_its_own_answer(
         assert isinstance(good, Batch)
         assert isinstance(bad, DecodeError)
         assert isinstance(fault, ZeroDivisionError)
-        assert not service.failed
+        assert not service.worker.failed
 
 
 def test_requests_wait_up_to_a_limit_and_the_others_are_to_be_sent_again(
@@ -102,7 +103,7 @@ def test_requests_wait_up_to_a_limit_and_the_others_are_to_be_sent_again(
 ) -> None:
     with running(tmp_path) as service:
         one = request(service.now_ms())
-        monkeypatch.setattr("receiver.service.MAX_WAITING_BYTES", 2 * len(one))
+        monkeypatch.setattr("receiver.worker.MAX_WAITING_BYTES", 2 * len(one))
         first, second, third = write(service, one, one, one)
         assert isinstance(first, Batch)
         assert isinstance(second, Batch)
@@ -142,11 +143,11 @@ def test_an_unforeseen_error_ends_the_service_and_loses_nothing_acknowledged(
 
     ended = threading.Event()
     with running(tmp_path) as service:
-        service.on_failure = ended.set
+        service.worker.on_failure = ended.set
         write(service, request(service.now_ms()))
         monkeypatch.setattr(service._pipeline, "flush", broken)
         assert ended.wait(10)
-        assert service.failed
+        assert service.worker.failed
         assert service.status()[0].state == "down"
         assert isinstance(write(service, request(service.now_ms()))[0], Unavailable)
         with pytest.raises(Unavailable):

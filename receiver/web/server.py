@@ -54,7 +54,7 @@ def serve(settings: Settings) -> None:
     finally:
         service.stop()
         log.info("stopped")
-    if service.failed:
+    if service.worker.failed:
         raise NodescoreError("the pipeline has failed; see the log. What was acknowledged is in the journal")
 
 
@@ -65,8 +65,8 @@ def run(service: Service, listener: socket.socket, limits: Limits) -> None:
     def end() -> None:
         server.should_exit = True
 
-    service.on_failure = end
-    if service.failed:
+    service.worker.on_failure = end
+    if service.worker.failed:
         end()
     # When it has ended, uvicorn raises the signal again that ended it: by default, SIGTERM would end us here and now.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -57,7 +57,7 @@ async def _write(service: Service, scope: Scope, receive: Receive, send: Send) -
             check_encoding(headers)
             body = await _body(headers, receive)
             began = time.perf_counter()
-            batch = await service.write(body, headers)
+            batch = await service.worker.write(body, headers)
             metrics.request_seconds.observe(time.perf_counter() - began)
             status, text, written = batch.status, batch.message, batch.written
     except NodescoreError as error:
