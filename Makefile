@@ -13,6 +13,7 @@ help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
 	@echo "make test     lint, then all tests, with the real servers that this machine can get"
 	@echo "              REQUIRE_REAL=1: a missing server is a failure    ARGS='-k rows': pytest's arguments"
+	@echo "              WORKERS=1: one test after the other"
 	@echo "make lint     formatting, lint, types, direction of imports"
 	@echo "make format   put the formatting right"
 	@echo "make proto    compile proto/ into receiver/wire"
