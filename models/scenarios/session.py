@@ -1,0 +1,254 @@
+"""A session: nodes at work, attacked as planned, recorded through the whole pipeline.
+
+In: a `Plan`, a folder. Out: `session-SEED.parquet` and its episodes in the folder, made by a real node_exporter in
+each node, Prometheus, `nodescore serve`, labels in its store, and `nodescore export --inputs`. Needs root, and what
+`needed` names. Raises `ConfigurationError` where a tool is missing, `DataError` where the session is there already,
+`Unavailable` where a server dies. Takes the plan's time and half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.scenarios import dataset, node, work
+from models.scenarios.attacks import KINDS, SINK_PORT
+from models.scenarios.dataset import Attacked
+from models.scenarios.plan import Episode, Plan
+from models.scenarios.programs import sink, visitors
+from receiver import catalogue
+from receiver.cli.processes import Running, free_port, program, running
+from receiver.cli.stores import reading
+from receiver.columns import NodeName
+from receiver.errors import DataError, Unavailable
+from receiver.promql import prometheus_snippet
+from receiver.settings import load as load_settings
+from receiver.store import Label
+
+SCRAPE_SECONDS = 5
+LAST_ROW_SECONDS = 12.0  # until a row of the last scrape has been assembled and stored
+FIRST_ROW_SECONDS = 40.0
+CHECK_SECONDS = 2.0
+EXPORTER = ("prometheus-node-exporter", "node_exporter")
+AUTHOR = "nodescore scenario"
+COMMANDS_OF_WORK = ("nginx", "sqlite3", "gcc", "ld", "dpkg-deb", "curl", "timeout", "awk")
+# An overlay is a node's root here, and is left out by default.
+KERNELS_OWN = "autofs|bpf|cgroup2?|debugfs|devpts|devtmpfs|fuse.*|mqueue|nsfs|proc|sysfs|tmpfs|tracefs"
+# Those of the features, so that an exporter costs its node little.
+COLLECTORS = (
+    *("cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo"),
+    *("netdev", "netstat", "sockstat", "stat", "tcpstat", "vmstat"),
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What must live as long as the session."""
+
+    running: tuple[Running, ...]
+    data_dir: Path
+    write_url: str
+
+
+def needed() -> tuple[str, ...]:
+    """Programs that a session runs."""
+    tools = {tool for kind in KINDS.values() for tool in kind.tools}
+    return (*node.NEEDED, *COMMANDS_OF_WORK, *sorted(tools))
+
+
+def record(plan: Plan, folder: Path, say: Say) -> Path:
+    """Carry out a plan; the path of the session's table."""
+    for name in needed():
+        program(name)
+    if (folder / f"session-{plan.seed}.parquet").exists():
+        raise DataError(f"{folder} has a session {plan.seed}; take another seed")
+    with tempfile.TemporaryDirectory(prefix="nodescore-scenario-") as name, ExitStack() as stack:
+        place = Path(name)
+        cluster = stack.enter_context(node.cluster(plan.nodes, place))
+        servers = stack.enter_context(_servers(cluster, place, plan.seed))
+        stop = threading.Event()
+        workers = [
+            threading.Thread(target=_work, args=(one, number, cluster, stop, plan.seed))
+            for number, one in enumerate(cluster.nodes)
+        ]
+        stack.callback(_join, stop, workers)
+        for thread in workers:
+            thread.start()
+        found = _attack(plan, cluster, servers, say)
+        time.sleep(LAST_ROW_SECONDS)
+        _label(servers.data_dir, found)
+        exported = place / "exported.parquet"
+        command = [sys.executable, "-m", "receiver", "export", str(exported), "--inputs"]
+        subprocess.run([*command, f"--data-dir={servers.data_dir}"], check=True)  # noqa: S603 - our own command
+        return dataset.write(exported, found, folder, plan.seed)
+
+
+@contextmanager
+def _servers(cluster: node.Cluster, place: Path, seed: int) -> Iterator[Servers]:
+    """Exporters and web servers in the nodes, visitors and a sink outside, Nodescore and Prometheus on the machine."""
+    with ExitStack() as stack:
+        alive = []
+
+        def start(name: str, command: Sequence[str]) -> Running:
+            alive.append(stack.enter_context(running(name, command, place / f"{name}.log")))
+            return alive[-1]
+
+        for one in cluster.nodes:
+            prepare = one.argv("sh", "-c", work.PREPARE, within_quota=False)
+            subprocess.run(prepare, input=work.NGINX_CONFIGURATION.encode(), check=True, timeout=120)  # noqa: S603
+            exporter = start(f"exporter-{one.name}", one.argv(*_exporter(one), within_quota=False))
+            exporter.await_ok(f"http://{one.address}:{node.EXPORTER_PORT}/metrics")
+            start(f"web-{one.name}", one.argv(*work.web_server())).await_ok(f"http://{one.address}/page0")
+        outside = cluster.outside
+        start("sink", outside.argv(sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT)))
+        start("visitors", outside.argv(sys.executable, "-IS", visitors.__file__, _sites(cluster, seed), str(seed)))
+        url = f"http://127.0.0.1:{free_port()}"
+        data = place / "nodescore-data"
+        serve = [sys.executable, "-m", "receiver", "serve", "--listen", url.removeprefix("http://")]
+        start("nodescore", [*serve, "--data-dir", str(data)]).await_ok(f"{url}/-/ready")
+        start("prometheus", _prometheus(cluster, place, f"{url}/api/v1/write"))
+        servers = Servers(tuple(alive), data, url)
+        _await_rows(servers, len(cluster.nodes))
+        yield servers
+
+
+def _exporter(one: node.Node) -> list[str]:
+    collectors = [f"--collector.{name}" for name in COLLECTORS]
+    listen = f"--web.listen-address={one.address}:{node.EXPORTER_PORT}"
+    types = f"--collector.filesystem.fs-types-exclude=^({KERNELS_OWN})$"
+    return [program(*EXPORTER), listen, "--collector.disable-defaults", types, *collectors]
+
+
+def _sites(cluster: node.Cluster, seed: int) -> str:
+    chance = random.Random(seed)  # noqa: S311 - the same days shall come out again
+    return json.dumps(
+        [
+            {
+                "address": one.address,
+                "per_second": work.role_of(number).visits_per_second * chance.uniform(0.6, 1.4),
+                "phase": chance.random(),
+            }
+            for number, one in enumerate(cluster.nodes)
+        ]
+    )
+
+
+def _prometheus(cluster: node.Cluster, place: Path, write_url: str) -> list[str]:
+    targets = "".join(
+        f"      - targets: ['{one.address}:{node.EXPORTER_PORT}']\n        labels: {{node: {one.name!r}}}\n"
+        for one in cluster.nodes
+    )
+    configuration = place / "prometheus.yml"
+    configuration.write_text(
+        f"global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: {SCRAPE_SECONDS}s}}\n"
+        + prometheus_snippet(catalogue.load(), write_url)
+        + f"  - job_name: node\n    static_configs:\n{targets}",
+        encoding="utf-8",
+    )
+    storage = f"--storage.tsdb.path={place / 'prometheus'}"
+    listen = f"--web.listen-address=127.0.0.1:{free_port()}"
+    return [program("prometheus"), f"--config.file={configuration}", storage, listen]
+
+
+def _await_rows(servers: Servers, count: int) -> None:
+    """Until the service knows every node: labels need that, and the session begins with it."""
+    give_up = time.monotonic() + FIRST_ROW_SECONDS
+    while True:
+        for server in servers.running:
+            server.check()
+        with urllib.request.urlopen(f"{servers.write_url}/api/v1/nodes", timeout=10) as answer:  # noqa: S310
+            if len(json.load(answer)["nodes"]) == count:
+                return
+        if time.monotonic() > give_up:
+            raise Unavailable(f"not every node has sent a row within {FIRST_ROW_SECONDS:.0f} s")
+        time.sleep(CHECK_SECONDS)
+
+
+def _work(one: node.Node, number: int, cluster: node.Cluster, stop: threading.Event, seed: int) -> None:
+    """A node's jobs, one after the other."""
+    for pause_seconds, job in work.jobs(work.role_of(number), cluster.outside.address, f"{seed}-{number}"):
+        if stop.wait(pause_seconds):
+            return
+        # A job that fails while its node is under attack is what happens.
+        subprocess.run(one.argv(*job.command), check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+
+
+def _join(stop: threading.Event, threads: Sequence[threading.Thread]) -> None:
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> list[Attacked]:
+    """Start each episode at its time and wait for the end of the session; the episodes as they were."""
+    began = time.monotonic()
+    found: list[Attacked] = []
+    threads: list[threading.Thread] = []
+    nodes = {one.name: one for one in cluster.nodes}
+
+    def until(seconds: float) -> None:
+        while (left := began + seconds - time.monotonic()) > 0:
+            for server in servers.running:
+                server.check()
+            time.sleep(min(CHECK_SECONDS, left))
+
+    try:
+        for episode in plan.episodes:
+            until(episode.start_seconds)
+            say(f"{_clock()} {episode.node}: {episode.kind} {episode.strength:g}, {episode.seconds} s")
+            arguments = (episode, nodes[episode.node], cluster.outside, plan.seed, found)
+            threads.append(threading.Thread(target=_carry_out, args=arguments))
+            threads[-1].start()
+        until(plan.seconds)
+    finally:
+        for thread in threads:
+            thread.join()  # each is bounded by its commands
+    return found
+
+
+def _carry_out(episode: Episode, one: node.Node, outside: node.Outside, seed: int, found: list[Attacked]) -> None:
+    """Run an episode's commands side by side, and note when they began and ended."""
+    commands = KINDS[episode.kind].commands(one, outside, episode.strength, episode.seconds)
+    start_ms = time.time_ns() // 1_000_000
+    running_ones = [
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        for command in commands
+    ]
+    for one_of_them in running_ones:
+        one_of_them.wait()
+    found.append(Attacked(episode.node, episode.kind, episode.strength, start_ms, time.time_ns() // 1_000_000, seed))
+
+
+def _label(data_dir: Path, found: Sequence[Attacked]) -> None:
+    """Mark the episodes in the service's store, as `nodescore label` does."""
+    with reading(load_settings({"data_dir": data_dir}), catalogue.load()) as store:
+        for one in found:
+            store.add_label(
+                Label(
+                    name=NodeName("", one.node),
+                    start_ms=one.start_ms,
+                    end_ms=one.end_ms,
+                    attack=True,
+                    verdict=None,
+                    details=f"{one.kind}, strength {one.strength:g} ({KINDS[one.kind].unit}), seed {one.seed}",
+                    author=AUTHOR,
+                    created_ms=one.end_ms,
+                )
+            )
+
+
+def _clock() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
