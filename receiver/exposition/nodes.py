@@ -1,0 +1,162 @@
+"""The nodes' scores as gauges, `anomaly_…`, and the registry that everything is rendered from.
+
+Each `Exposition` has a registry of its own. A node whose last row is older than the staleness limit is left out when
+the scrape comes, so that no score is ever stuck. Measured on one core, 5,000 nodes: 60 ms as text and 80 ms as
+OpenMetrics when none is over the contribution floor, 100 ms as OpenMetrics when 250 are; with all 5,000 over it 220
+and 330 ms.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from receiver.columns import Float32, Int64, NodeName, Scores
+from receiver.exposition.metrics import Metrics
+from receiver.exposition.snapshot import EXPOSED_DECIMALS, Snapshot
+
+
+class Exposition:
+    """One app's registry, and the snapshot that it shows.
+
+    `entity` is the label of what is scored, beside `cluster`. `clock` gives Unix seconds; it is read once a scrape.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        staleness_seconds: float,
+        top_features: int,
+        contribution_floor: float,
+        entity: str,
+        clock: Callable[[], float],
+        version: str,
+    ) -> None:
+        self._lock = threading.Lock()  # flushes are on one thread, scrapes and pages on another
+        self.show(snapshot)
+        self.staleness_seconds = staleness_seconds
+        self.most_features = top_features
+        self.contribution_floor = contribution_floor
+        self._labels = (NodeName._fields[0], entity)
+        self.clock = clock
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry, version)
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is shown now: a copy, safe from any thread. Costs 120 bytes a node; a scrape or a page takes one."""
+        with self._lock:
+            nodes = len(self._names)
+            return replace(
+                self._shown,
+                names=tuple(self._names),
+                time_ms=self._shown.time_ms[:nodes].copy(),
+                score=self._shown.score[:nodes].copy(),
+                contribution=self._shown.contribution[:nodes].copy(),
+            )
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Replace what is shown."""
+        with self._lock:
+            self._names = list(snapshot.names)
+            self._shown = snapshot.with_room(len(snapshot.names))
+
+    def update(self, names: Sequence[NodeName], scores: Scores, model_version: str, model_detector: str) -> None:
+        """Show scores that are not older than what is shown of their nodes; `names` are of all nodes, by id.
+
+        Costs what the scores cost, however many nodes there are.
+        """
+        order = np.argsort(scores.time_ms, kind="stable")
+        with self._lock:
+            self._names.extend(names[len(self._names) :])
+            if len(self._names) > len(self._shown.time_ms):
+                self._shown = self._shown.with_room(2 * len(self._names))
+            shown = self._shown
+            order = order[scores.time_ms[order] >= shown.time_ms[scores.node[order]]]
+            node = scores.node[order]
+            shown.time_ms[node] = scores.time_ms[order]
+            shown.score[node] = scores.score[order]
+            shown.contribution[node] = scores.contribution[order]
+            if (shown.model_version, shown.model_detector) != (model_version, model_detector):
+                self._shown = replace(shown, model_version=model_version, model_detector=model_detector)
+
+    def top_features(self, snapshot: Snapshot, nodes: Int64) -> list[list[tuple[str, float]]]:
+        """Of each of these nodes what is exposed of its contributions: under the floor, nothing."""
+        tops = snapshot.top_features(nodes, self.most_features)
+        over = (snapshot.score[nodes] >= self.contribution_floor).tolist()
+        return [top if exposed else [] for top, exposed in zip(tops, over, strict=True)]
+
+    def describe(self) -> Iterable[Metric]:
+        """The families' names, for the registry's check that none stands twice."""
+        return _node_families(self._labels)
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of `anomaly_…`; called by the registry for each scrape."""
+        snapshot = self.snapshot
+        now_ms = int(self.clock() * 1000)
+        score, contribution, last_row, model = families = _node_families(self._labels)
+        nodes = snapshot.fresh(now_ms, self.staleness_seconds)
+        names = [snapshot.names[node] for node in nodes]
+        for name, value in zip(names, _decimals(snapshot.score[nodes]), strict=True):
+            score.add_metric(name, value)
+        for name, time_ms in zip(names, snapshot.time_ms[nodes].tolist(), strict=True):
+            last_row.add_metric(name, time_ms / 1000)
+        over = nodes[snapshot.score[nodes] >= self.contribution_floor]
+        for node, features in zip(over, self.top_features(snapshot, over), strict=True):
+            for feature, share in features:
+                contribution.add_metric((*snapshot.names[node], feature), share)
+        if snapshot.model_version:
+            model.add_metric((), {"version": snapshot.model_version, "detector": snapshot.model_detector})
+        return families
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition in the best format for an Accept header, and its Content-Type."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # prometheus_client compares a version that is not a number with one
+            encode, content_type = choose_encoder("")
+        return encode(_WithoutCreated(self.registry)), content_type
+
+
+class _WithoutCreated:
+    """Leaves out the `_created` series that prometheus_client adds to each counter: twice the series for nothing."""
+
+    def __init__(self, registry: Collector) -> None:
+        self.registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self.registry.collect():
+            if family.type in ("counter", "histogram"):
+                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def _node_families(
+    labels: tuple[str, str],
+) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
+    return (
+        GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=labels),
+        GaugeMetricFamily(
+            "anomaly_feature_contribution",
+            "What a feature adds to the score of its node, for the top features of nodes over the floor.",
+            labels=(*labels, "feature"),
+        ),
+        GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=labels),
+        InfoMetricFamily("anomaly_model", "The model that scores."),
+    )
+
+
+def _decimals(values: Float32) -> list[float]:
+    rounded: list[float] = np.round(values.astype(np.float64), EXPOSED_DECIMALS).tolist()
+    return rounded

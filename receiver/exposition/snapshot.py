@@ -1,0 +1,65 @@
+"""What is shown of every node: its last row's time, score and contributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from receiver.columns import Float32, Int64, NodeName
+
+# A score is float32, which carries 7 digits; the noise behind them would only cost bytes.
+EXPOSED_DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of every node after a flush; position = node id. N nodes, F features."""
+
+    names: tuple[NodeName, ...]
+    time_ms: Int64  # [N] of the last row; 0 where there was none
+    score: Float32  # [N] of that row, 1.0 is the alarm threshold; NaN where there is none
+    contribution: Float32  # [N, F] what each feature adds to the score; NaN where none was computed
+    feature_names: tuple[str, ...]
+    model_version: str
+    model_detector: str
+
+    @classmethod
+    def empty(cls, feature_names: Sequence[str] = (), model_version: str = "", model_detector: str = "") -> Self:
+        """No nodes yet."""
+        return cls(
+            names=(),
+            time_ms=np.empty(0, np.int64),
+            score=np.empty(0, np.float32),
+            contribution=np.empty((0, len(feature_names)), np.float32),
+            feature_names=tuple(feature_names),
+            model_version=model_version,
+            model_detector=model_detector,
+        )
+
+    def with_room(self, nodes: int) -> Snapshot:
+        """Copies that have room for so many nodes, of which the last ones have no score."""
+        more = nodes - len(self.time_ms)
+        return replace(
+            self,
+            time_ms=np.pad(self.time_ms, (0, more)),
+            score=np.pad(self.score, (0, more), constant_values=np.nan),
+            contribution=np.pad(self.contribution, ((0, more), (0, 0)), constant_values=np.nan),
+        )
+
+    def fresh(self, now_ms: int, staleness_seconds: float) -> Int64:
+        """Ids of the nodes with a score whose last row is not older than the limit."""
+        alive = (self.time_ms >= now_ms - staleness_seconds * 1000) & np.isfinite(self.score)
+        return np.flatnonzero(alive).astype(np.int64)
+
+    def top_features(self, nodes: Int64, most: int) -> list[list[tuple[str, float]]]:
+        """Of each of these nodes the features with the largest positive contributions, largest first."""
+        contribution = np.where(np.isnan(self.contribution[nodes]), -np.inf, self.contribution[nodes])
+        order = np.argsort(-contribution, axis=1, kind="stable")[:, :most]
+        values = np.round(np.take_along_axis(contribution, order, axis=1).astype(np.float64), EXPOSED_DECIMALS)
+        return [
+            [(self.feature_names[feature], value) for feature, value in zip(features, shares, strict=True) if value > 0]
+            for features, shares in zip(order.tolist(), values.tolist(), strict=True)
+        ]
