@@ -19,6 +19,7 @@ SNAPSHOT = Snapshot(
     time_ms=np.array([999_990_500, 999_998_000, 999_999_000]),
     score=np.array([0.3, 2.25, 1.5], np.float32),
     contribution=np.array([[NAN, NAN, NAN], [0.1, 0.7, 0.2], [0.9, -0.1, NAN]], np.float32),
+    over_since_ms=np.array([0, 999_900_000, 999_999_000]),
     feature_names=("cpu_sec_idle", "load1", "intr"),
     model_version="2026-11-01",
     model_detector="pca",
@@ -57,6 +58,11 @@ def test_the_nodes_are_exposed_byte_for_byte_as_prometheus_reads_them() -> None:
         b'anomaly_feature_contribution{cluster="prod",feature="load1",node="worker-2"} 0.7\n'
         b'anomaly_feature_contribution{cluster="prod",feature="intr",node="worker-2"} 0.2\n'
         b'anomaly_feature_contribution{cluster="",feature="cpu_sec_idle",node="a \\"quoted\\"\\\\\\nname"} 0.9\n'
+        b"# HELP anomaly_over_since_timestamp_seconds Since when every row of a node has been over 1; its baseline has "
+        b"stood still for so long.\n"
+        b"# TYPE anomaly_over_since_timestamp_seconds gauge\n"
+        b'anomaly_over_since_timestamp_seconds{cluster="prod",node="worker-2"} 999900.0\n'
+        b'anomaly_over_since_timestamp_seconds{cluster="",node="a \\"quoted\\"\\\\\\nname"} 999999.0\n'
         b"# HELP anomaly_last_row_timestamp_seconds Time of the row that was scored.\n"
         b"# TYPE anomaly_last_row_timestamp_seconds gauge\n"
         b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-1"} 999990.5\n'
@@ -123,6 +129,26 @@ def test_the_newest_score_of_a_node_is_shown_in_whatever_order_they_come() -> No
     assert [line.split()[-1] for line in lines(shown, "anomaly_score")] == ["0.3", "7.0", "1.5"]
     assert 'feature="cpu_sec_idle",node="worker-2"} 7.0' in lines(shown, "anomaly_feature_contribution")[0]
     assert 'version="next"' in lines(shown, "anomaly_model_info")[0]
+
+
+def over_since(shown: Exposition, node: str) -> list[str]:
+    found = lines(shown, "anomaly_over_since_timestamp_seconds")
+    return [line.split()[-1] for line in found if f'node="{node}"' in line]
+
+
+def test_a_node_that_stays_over_the_threshold_is_told_with_the_time_since_when() -> None:
+    shown = exposition()
+    shown.update(SNAPSHOT.names, scores((0, 999_998_000, 1.5), (0, 999_999_000, 1.1)), "2026-11-01", "pca")
+    assert over_since(shown, "worker-1") == ["999998.0"]
+    shown.update(SNAPSHOT.names, scores((0, 999_999_500, 1.0)), "2026-11-01", "pca")
+    assert over_since(shown, "worker-1") == []
+
+
+def test_a_row_below_the_threshold_between_two_over_it_begins_the_time_anew() -> None:
+    shown = exposition()
+    rows = scores((1, 999_999_300, 3), (1, 999_999_100, 3), (1, 999_999_200, 1), (1, 999_000_000, 0))
+    shown.update(SNAPSHOT.names, rows, "2026-11-01", "pca")
+    assert over_since(shown, "worker-2") == ["999999.3"]
 
 
 def test_new_nodes_are_shown_beside_the_others() -> None:

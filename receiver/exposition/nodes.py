@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from receiver.columns import Float32, Int64, NodeName, Scores
 from receiver.exposition.metrics import Metrics
-from receiver.exposition.snapshot import EXPOSED_DECIMALS, Snapshot
+from receiver.exposition.snapshot import EXPOSED_DECIMALS, Snapshot, show
 
 
 class Exposition:
@@ -41,6 +41,7 @@ class Exposition:
         clock: Callable[[], float],
         version: str,
     ) -> None:
+        self._compile()
         self._lock = threading.Lock()  # flushes are on one thread, scrapes and pages on another
         self.show(snapshot)
         self.staleness_seconds = staleness_seconds
@@ -53,6 +54,11 @@ class Exposition:
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
+    def _compile(self) -> None:
+        """Call the loop once, over nothing, so that no row waits until it is compiled."""
+        times, scores, contributions = np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 0), np.float32)
+        show(times, times.astype(np.int32), times, scores, contributions, times, scores, contributions, times)
+
     @property
     def snapshot(self) -> Snapshot:
         """What is shown now: a copy, safe from any thread. Costs 120 bytes a node; a scrape or a page takes one."""
@@ -64,6 +70,7 @@ class Exposition:
                 time_ms=self._shown.time_ms[:nodes].copy(),
                 score=self._shown.score[:nodes].copy(),
                 contribution=self._shown.contribution[:nodes].copy(),
+                over_since_ms=self._shown.over_since_ms[:nodes].copy(),
             )
 
     def show(self, snapshot: Snapshot) -> None:
@@ -83,11 +90,10 @@ class Exposition:
             if len(self._names) > len(self._shown.time_ms):
                 self._shown = self._shown.with_room(2 * len(self._names))
             shown = self._shown
-            order = order[scores.time_ms[order] >= shown.time_ms[scores.node[order]]]
-            node = scores.node[order]
-            shown.time_ms[node] = scores.time_ms[order]
-            shown.score[node] = scores.score[order]
-            shown.contribution[node] = scores.contribution[order]
+            show(
+                *(order, scores.node, scores.time_ms, scores.score, scores.contribution),
+                *(shown.time_ms, shown.score, shown.contribution, shown.over_since_ms),
+            )
             if (shown.model_version, shown.model_detector) != (model_version, model_detector):
                 self._shown = replace(shown, model_version=model_version, model_detector=model_detector)
 
@@ -105,13 +111,16 @@ class Exposition:
         """The families of `anomaly_…`; called by the registry for each scrape."""
         snapshot = self.snapshot
         now_ms = int(self.clock() * 1000)
-        score, contribution, last_row, model = families = _node_families(self._labels)
+        score, contribution, over_since, last_row, model = families = _node_families(self._labels)
         nodes = snapshot.fresh(now_ms, self.staleness_seconds)
         names = [snapshot.names[node] for node in nodes]
         for name, value in zip(names, _decimals(snapshot.score[nodes]), strict=True):
             score.add_metric(name, value)
         for name, time_ms in zip(names, snapshot.time_ms[nodes].tolist(), strict=True):
             last_row.add_metric(name, time_ms / 1000)
+        over = nodes[snapshot.over_since_ms[nodes] > 0]
+        for node, since_ms in zip(over, snapshot.over_since_ms[over].tolist(), strict=True):
+            over_since.add_metric(snapshot.names[node], since_ms / 1000)
         over = nodes[snapshot.score[nodes] >= self.contribution_floor]
         for node, features in zip(over, self.top_features(snapshot, over), strict=True):
             for feature, share in features:
@@ -144,13 +153,18 @@ class _WithoutCreated:
 
 def _node_families(
     labels: tuple[str, str],
-) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
+) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
     return (
         GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=labels),
         GaugeMetricFamily(
             "anomaly_feature_contribution",
             "What a feature adds to the score of its node, for the top features of nodes over the floor.",
             labels=(*labels, "feature"),
+        ),
+        GaugeMetricFamily(
+            "anomaly_over_since_timestamp_seconds",
+            "Since when every row of a node has been over 1; its baseline has stood still for so long.",
+            labels=labels,
         ),
         GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=labels),
         InfoMetricFamily("anomaly_model", "The model that scores."),

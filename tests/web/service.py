@@ -37,6 +37,7 @@ class HeldService:
             time_ms=np.full(len(names), NOW_MS - 2_000),
             score=last,
             contribution=contribution,
+            over_since_ms=np.where(last > 1, NOW_MS - 2_000, 0),
         )
         self.exposition = Exposition(
             snapshot,
