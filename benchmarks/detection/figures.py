@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.detection.cases import Case, Episode, Stream
-from benchmarks.detection.explained import is_right
 from benchmarks.detection.scoring import Scored
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY, SETTLING_ROWS
 from benchmarks.detection.vus import vus_pr
@@ -30,6 +29,7 @@ from models.measures import (
     recalls,
     settled,
 )
+from models.scenarios.attacks import KINDS
 from receiver.columns import Bool, Float64, Int64
 
 
@@ -159,9 +159,11 @@ def _reaches(node: Judged) -> Iterator[_Reach]:
     raised, opened = reached(node.rows.seconds, alerts.find(node.rows.score), start, end)
     for index, episode in enumerate(node.episodes):
         explained = None
-        if node.top is not None:
+        if node.top is not None and episode.kind in KINDS:
             row = _telling_row(node.rows, start[index], end[index], raised[index])
-            explained = is_right(episode.kind, [node.features[feature] for feature in node.top[row] if feature >= 0])
+            explained = any(
+                node.features[feature] in KINDS[episode.kind].moves for feature in node.top[row] if feature >= 0
+            )
         yield _Reach(episode, float(raised[index]), float(opened[index]), explained)
 
 

@@ -20,7 +20,9 @@ FEATURES = ("cpu_sec_idle", "disk_read", "lis_conn", "udp_sock_inuse")
 def rows(scores: str, attacks: str) -> Labelled:
     """Rows of 10 s written as `#` (over the threshold; an attack) and `.`."""
     return Labelled(
-        START_MS / 1000 + np.arange(len(scores)) * 10.0, score_of(scores).astype(np.float64), marks(attacks)
+        START_MS / 1000 + 10 * np.arange(len(scores), dtype=np.float64),
+        score_of(scores).astype(np.float64),
+        marks(attacks),
     )
 
 

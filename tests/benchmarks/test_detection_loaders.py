@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -206,22 +205,21 @@ def write_session(
         attack[nodes.index(node)] |= (seconds >= START_SECONDS + start) & (seconds <= START_SECONDS + end)
     rows = {"time": np.tile(seconds, len(nodes)) * 1000, "node": np.repeat(nodes, 100), "attack": attack.ravel()}
     rows |= {"load1": np.tile(np.arange(100.0), len(nodes)), "intr": np.zeros(100 * len(nodes))}
-    pa.parquet.write_table(pa.table(rows), folder / f"{name}.parquet")
-    names = ("kind", "strength", "node", "start", "end")
-    columns: dict[str, list[Any]] = {name: [episode[index] for episode in episodes] for index, name in enumerate(names)}
-    columns |= {name: [START_SECONDS + second for second in columns[name]] for name in ("start", "end")}
-    columns["seed"] = [1] * len(episodes)
-    pa.parquet.write_table(pa.table(columns), folder / f"{name}-episodes.parquet")
+    pa.parquet.write_table(pa.table(rows), folder / f"session-{name}.parquet")
+    lines = ["node,kind,strength,start_ms,end_ms,seed"]
+    for kind, strength, node, start, end in episodes:
+        lines.append(f"{node},{kind},{strength},{(START_SECONDS + start) * 1000},{(START_SECONDS + end) * 1000},1")
+    (folder / f"session-{name}.episodes.csv").write_text("\n".join(lines) + "\n")
 
 
 def test_our_scenarios_keep_nodes_and_strengths_apart(tmp_path: Path) -> None:
     attacks = [("cpu", 1.0, "n1", 100, 150), ("cpu", 2.0, "n1", 500, 550), ("cpu", 1.0, "n2", 100, 150)]
     attacks.append(("cpu", 2.0, "n2", 700, 740))
-    write_session(tmp_path / "own", "s1", ["n1", "n2"], attacks)
+    write_session(tmp_path / "own", "1", ["n1", "n2"], attacks)
     (case,) = scenarios.own("test", tmp_path / "own")
     (stream,) = case.streams
-    assert [name.node for name in case.train.nodes] == ["s1/n1"]
-    assert [name.node for name in stream.table.nodes] == ["s1/n2"]
+    assert [name.node for name in case.train.nodes] == ["session-1/n1"]
+    assert [name.node for name in stream.table.nodes] == ["session-1/n2"]
     assert [(episode.unseen, (episode.start_ms - START_MS) // 1000) for episode in stream.episodes] == [
         (True, 100),
         (False, 700),
@@ -234,10 +232,10 @@ def test_our_scenarios_keep_nodes_and_strengths_apart(tmp_path: Path) -> None:
 
 def test_our_scenarios_tune_on_the_ends_of_the_training_nodes(tmp_path: Path) -> None:
     attacks = [("cpu", 1.0, "n1", 100, 150), ("cpu", 2.0, "n2", 100, 150)]
-    write_session(tmp_path / "own", "s1", ["n1", "n2"], attacks)
+    write_session(tmp_path / "own", "1", ["n1", "n2"], attacks)
     (case,) = scenarios.own("tuning", tmp_path / "own")
     (stream,) = case.streams
-    assert [name.node for name in stream.table.nodes] == ["s1/n1"]
+    assert [name.node for name in stream.table.nodes] == ["session-1/n1"]
     assert np.flatnonzero(stream.views["all"]).tolist() == list(range(70, 100))
     assert case.train.x[:, 0].max() < 70
 
