@@ -63,7 +63,10 @@ def as_json(points: Sequence[Point]) -> list[dict[str, float]]:
 
 
 def draw(curves: Mapping[str, Sequence[Mapping[str, float]]], at_one: Mapping[str, Any], title: str, out: Path) -> None:
-    """A picture of the curves by detector, and of what the thresholds gave (`at_one`: rate and recall by detector)."""
+    """A picture of the curves by detector, and of what the thresholds gave (`at_one`: rate and recall by detector).
+
+    What has fewer false alerts than the axis shows stands at its left end.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -71,13 +74,13 @@ def draw(curves: Mapping[str, Sequence[Mapping[str, float]]], at_one: Mapping[st
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
     for index, (detector, points) in enumerate(curves.items()):
-        rate = [max(one["false_alerts_per_node_day"], RATES_A_DAY[0] / 2) for one in points]
+        rate = [max(one["false_alerts_per_node_day"], RATES_A_DAY[0]) for one in points]
         for axes, measure in ((left, "recall_open"), (right, "recall_raised_60s")):
             line = axes.plot(rate, [one[measure] for one in points], label=detector, color=f"C{index}")
             asked = at_one.get(detector)
             if asked is not None:
                 axes.plot(
-                    max(asked["false_alerts_per_node_day"], RATES_A_DAY[0] / 2),
+                    max(asked["false_alerts_per_node_day"], RATES_A_DAY[0]),
                     asked[measure],
                     marker="o",
                     color=line[0].get_color(),
