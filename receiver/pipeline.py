@@ -139,6 +139,12 @@ class Pipeline:
             self.watch = Watch(detector, self.catalogue.feature_names)
         self.model_fault = ""
 
+    def learn_anew(self, node: int, since_ms: int, wall_ms: int) -> None:
+        """Forget what was usual on a node, and learn it from its stored rows since then."""
+        self.states.forget(node)
+        for past in self.past(max(since_ms, wall_ms - WARM_UP_SECONDS * 1000), wall_ms, [node]):
+            self.expose(self.states.score(past))
+
     def checkpoint(self) -> None:
         """Save the detector's states."""
         states = self.states.snapshot()
@@ -171,10 +177,10 @@ class Pipeline:
             self.store.write(self._unstored[0])
             del self._unstored[0]
 
-    def past(self, since_ms: int, now_ms: int) -> Iterator[Rows]:
-        """Stored rows as the detector saw them."""
+    def past(self, since_ms: int, now_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
+        """Stored rows, of these nodes or of all, as the detector saw them."""
         raw = np.full(len(self.catalogue.features), np.nan)
-        for past in self.store.read_scores(since_ms, now_ms + 1):
+        for past in self.store.read_scores(since_ms, now_ms + 1, nodes):
             yield Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
 
     def expose(self, scores: Scores) -> None:

@@ -33,12 +33,14 @@ def running(
     *,
     wanted: Catalogue = CATALOGUE,
     handover: Handover | None = None,
+    model: Path | None = None,
     **options: object,
 ) -> Iterator[Pipeline]:
     """A pipeline on the store in `folder`; leaving it without a checkpoint is what a crash does."""
-    model = folder / "model.onnx"
-    if not model.exists():
-        counting_model.write(model, wanted)
+    if model is None:
+        model = folder / "model.onnx"
+        if not model.exists():
+            counting_model.write(model, wanted)
     detector = Detector.load(model, wanted.feature_names)
     exposition = Exposition(
         Snapshot.empty(wanted.feature_names, detector.info.version, detector.info.detector),

@@ -67,6 +67,12 @@ class NodeStates:
             contribution=np.concatenate([rows.x[:0], *(part.contribution for part in scored)])[order],
         )
 
+    def forget(self, node: int) -> None:
+        """Have a node begin anew."""
+        if node < len(self._last_ms):
+            self._last_ms[node] = NEVER
+            self._state[node] = self.detector.initial_state
+
     def last_ms(self, node: Int32) -> Int64:
         """When the last scored row of each of these nodes was; 0 where there was none."""
         known = node < len(self._last_ms)
