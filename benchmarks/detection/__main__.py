@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sets", nargs="+", choices=list(SETS), default=list(SETS), metavar="NAME", help=", ".join(SETS)
     )
-    parser.add_argument("--out", type=Path, default=Path("detection-results"), help="folder for scores and results")
+    parser.add_argument("--out", type=Path, default=Path(".cache/detection"), help="folder for scores and results")
     parser.add_argument("--part", choices=("test", "tuning"), default="test")
     parser.add_argument("--seed", type=int, default=0, help="of the random detector and the bootstrap")
     given = parser.parse_args(arguments)

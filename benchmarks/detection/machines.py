@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.detection import splits
 from benchmarks.detection.cases import Case, Stream, joined, node_table, whole, without_labels
+from benchmarks.detection.inject import injected
 from benchmarks.detection.splits import Part
 from models.table import Table
 from receiver.columns import Bool, Float32
@@ -43,8 +44,8 @@ def smd_unseen(folder: Path, part: Part) -> list[Case]:
         if part == "test":
             judged, train = [one.test for one in machines[half::2]], [one.train for one in machines[1 - half :: 2]]
         else:
-            judged = [_of_train(one).streams[0].table for one in machines[half::2]]
-            train = [_of_train(one).train for one in machines[1 - half :: 2]]
+            quiet = [_of_train(one).streams[0].table for one in machines[half::2]]
+            judged, train = quiet, [_of_train(one).train for one in machines[1 - half :: 2]]
         cases.append(Case(name, joined(train), "budget", (whole("all", joined(judged)),)))
     return cases
 
@@ -70,11 +71,13 @@ def _untouched(machine: _Machine) -> Case:
 
 
 def _of_train(machine: _Machine) -> Case:
-    """The train part split in time: what is measured has no events, only false alerts."""
+    """The train part split in time: its end as it is, for false alerts, and with anomalies that are made up."""
     early = splits.until(len(machine.train), splits.MACHINES_TUNING_TRAIN)
-    late = machine.train.take(~early)
-    late = node_table(machine.name, late.features, late.time_ms, late.x, np.zeros(len(late), bool))
-    return Case(machine.name, machine.train.take(early), "budget", (whole("train part", late),))
+    before, late = machine.train.take(early), machine.train.take(~early)
+    quiet = node_table(machine.name, late.features, late.time_ms, late.x, np.zeros(len(late), bool))
+    changed, episodes = injected(before, quiet, splits.INJECTION_SEED)
+    streams = (whole("train part", quiet), whole("anomalies made up", changed, episodes))
+    return Case(machine.name, before, "budget", streams)
 
 
 def _machines(folder: Path, pattern: str, row_seconds: int) -> list[_Machine]:

@@ -11,7 +11,8 @@ eks               tuning  the first 60 % in time of every workload, one workload
 eks-unsupervised          as eks; only normal rows train
 eks-time          tuning  the first 60 %: its first 80 % train, its last 20 % are measured
                   test    all: the first 80 % train, the last 20 % are measured
-smd               tuning  the train parts alone: the first 70 % train, the last 30 % are measured, for false alerts
+smd               tuning  the train parts alone: the first 70 % train, the last 30 % are measured, for false alerts,
+                          and with anomalies put into them that are made up (`inject`)
                   test    the test parts, trained on the train part of the same machine
 smd-unseen                as smd, trained on the train parts of other machines
 asd               tuning  as smd, and the labels of the test parts of the odd servers
@@ -57,6 +58,7 @@ THINNED_ATTACK_SHARE = 0.05
 SETTLING_ROWS = 6
 # What thresholds are asked to keep, everywhere.
 FALSE_ALERTS_PER_NODE_DAY = 0.5
+INJECTION_SEED = 1
 HPAS_SECONDS = 10  # every tenth row
 
 
