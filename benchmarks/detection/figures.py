@@ -90,17 +90,13 @@ def figures(nodes: Sequence[Judged], objective: str) -> dict[str, Any]:
         "pooled_rows": at_threshold(rows),
         **ranking(rows),
         **operators(found),
-        **_ratio_to_budget(found, objective),
+        **(calibration(found, FALSE_ALERTS_PER_NODE_DAY) if objective == "budget" else {}),
         **(cold_start(rows) if all(node.from_start for node in nodes) else {}),
     }
     vus = [figure["vus_pr"] for figure in per_node.values() if "vus_pr" in figure]
     if vus:
         together["vus_pr"] = float(np.mean(vus))
     return together | _of_episodes(nodes) | {"per_node": per_node}
-
-
-def _ratio_to_budget(found: Sequence[Any], objective: str) -> dict[str, Any]:
-    return calibration(found, FALSE_ALERTS_PER_NODE_DAY) if objective == "budget" else {}
 
 
 def _of_node(rows: Labelled) -> dict[str, Any]:
