@@ -69,6 +69,13 @@ def attacked_rows(table: Table, found: Sequence[Attacked]) -> Bool:
     return inside
 
 
+def forget(folder: Path, seed: int) -> None:
+    """Remove a session, if it is there."""
+    path = folder / f"session-{seed}.parquet"
+    path.unlink(missing_ok=True)
+    episodes_path(path).unlink(missing_ok=True)
+
+
 def write(exported: Path, found: Sequence[Attacked], folder: Path, seed: int) -> Path:
     """Make a session of what `nodescore export --inputs` wrote, features as float32; its table's path."""
     table = parquet.read_table(exported)
@@ -78,11 +85,11 @@ def write(exported: Path, found: Sequence[Attacked], folder: Path, seed: int) ->
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"session-{seed}.parquet"
     parquet.write_table(table, path, compression="zstd", compression_level=19)
-    marked = read(path)
-    if marked.attack is None or (marked.attack != attacked_rows(marked, found)).any():
-        raise DataError(f"{path}: its column attack is not what its episodes say")
     with episodes_path(path).open("w", encoding="utf-8", newline="") as file:
         lines = csv.DictWriter(file, [field.name for field in fields(Attacked)], lineterminator="\n")
         lines.writeheader()
         lines.writerows(asdict(one) for one in sorted(found, key=lambda one: (one.start_ms, one.node)))
+    marked = read(path)
+    if marked.attack is None or (marked.attack != attacked_rows(marked, found)).any():
+        raise DataError(f"{path}: its column attack is not what its episodes say")
     return path

@@ -89,9 +89,8 @@ class Cluster:
 def cluster(names: Sequence[str], folder: Path) -> Iterator[Cluster]:
     """Nodes of these names, up until the end; their disks and logs lie in `folder`."""
     _check()
-    prefix = f"sc{os.getpid()}"
     with ExitStack() as stack:
-        subnet = stack.enter_context(_bridge(prefix))
+        prefix, subnet = stack.enter_context(_bridge())
         parent = f"nodescore-{prefix}"
         for controller in CONTROLLERS:
             stack.enter_context(_group(controller, parent))
@@ -160,18 +159,19 @@ def _set(group: str, file: str, value: int) -> None:
 
 
 @contextmanager
-def _bridge(prefix: str) -> Iterator[str]:
-    """The first three bytes of the bridge's addresses."""
+def _bridge() -> Iterator[tuple[str, str]]:
+    """A bridge; a prefix for names that nobody else has on this machine, and the first three bytes of addresses."""
     with (Path(tempfile.gettempdir()) / "nodescore-scenarios.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel gives one address to two bridges
         used = _run("ip", "-4", "-oneline", "address")
         # The upper half: the tests' networks begin below.
-        subnet = next(name for name in (f"10.77.{number}" for number in range(128, 256)) if f" {name}." not in used)
+        number = next(number for number in range(128, 256) if f" 10.77.{number}." not in used)
+        prefix, subnet = f"sc{number}", f"10.77.{number}"
         _run("ip", "link", "add", f"cni{prefix}", "type", "bridge")
         _run("ip", "address", "add", f"{subnet}.1/24", "dev", f"cni{prefix}")
     try:
         _run("ip", "link", "set", f"cni{prefix}", "up")
-        yield subnet
+        yield prefix, subnet
     finally:
         _run("ip", "link", "delete", f"cni{prefix}")
 

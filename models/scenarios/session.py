@@ -3,7 +3,8 @@
 In: a `Plan`, a folder. Out: `session-SEED.parquet` and its episodes in the folder, made by a real node_exporter in
 each node, Prometheus, `nodescore serve`, labels in its store, and `nodescore export --inputs`. Needs root, and what
 `needed` names. Raises `ConfigurationError` where a tool is missing, `DataError` where the session is there already,
-`Unavailable` where a server dies. Takes the plan's time and half a minute.
+`Unavailable` where a server does not start; one that dies later ends the session early.
+Takes the plan's time and about a minute.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ SCRAPE_SECONDS = 5
 LAST_ROW_SECONDS = 12.0  # until a row of the last scrape has been assembled and stored
 FIRST_ROW_SECONDS = 40.0
 CHECK_SECONDS = 2.0
+JOB_POLL_SECONDS = 0.5
 EXPORTER = ("prometheus-node-exporter", "node_exporter")
 AUTHOR = "nodescore scenario"
 COMMANDS_OF_WORK = ("nginx", "sqlite3", "gcc", "ld", "dpkg-deb", "curl", "timeout", "awk")
@@ -64,13 +66,14 @@ class Servers:
 
 
 def needed() -> tuple[str, ...]:
-    """Programs that a session runs."""
+    """Programs that a session runs, beside node_exporter."""
     tools = {tool for kind in KINDS.values() for tool in kind.tools}
-    return (*node.NEEDED, *COMMANDS_OF_WORK, *sorted(tools))
+    return ("prometheus", *node.NEEDED, *COMMANDS_OF_WORK, *sorted(tools))
 
 
 def record(plan: Plan, folder: Path, say: Say) -> Path:
     """Carry out a plan; the path of the session's table."""
+    program(*EXPORTER)
     for name in needed():
         program(name)
     if (folder / f"session-{plan.seed}.parquet").exists():
@@ -183,7 +186,10 @@ def _work(one: node.Node, number: int, cluster: node.Cluster, stop: threading.Ev
         if stop.wait(pause_seconds):
             return
         # A job that fails while its node is under attack is what happens.
-        subprocess.run(one.argv(*job.command), check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        under_way = _start(one.argv(*job.command))
+        while under_way.poll() is None:
+            if stop.wait(JOB_POLL_SECONDS):
+                under_way.kill()  # what it started goes with the node
 
 
 def _join(stop: threading.Event, threads: Sequence[threading.Thread]) -> None:
@@ -213,6 +219,8 @@ def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> li
             threads.append(threading.Thread(target=_carry_out, args=arguments))
             threads[-1].start()
         until(plan.seconds)
+    except Unavailable as error:
+        say(f"{_clock()} ends early, with what was recorded so far: {error}")
     finally:
         for thread in threads:
             thread.join()  # each is bounded by its commands
@@ -223,13 +231,14 @@ def _carry_out(episode: Episode, one: node.Node, outside: node.Outside, seed: in
     """Run an episode's commands side by side, and note when they began and ended."""
     commands = KINDS[episode.kind].commands(one, outside, episode.strength, episode.seconds)
     start_ms = time.time_ns() // 1_000_000
-    running_ones = [
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-        for command in commands
-    ]
-    for one_of_them in running_ones:
-        one_of_them.wait()
+    for under_way in [_start(command) for command in commands]:
+        under_way.wait()
     found.append(Attacked(episode.node, episode.kind, episode.strength, start_ms, time.time_ns() // 1_000_000, seed))
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603 - ours, bounded
 
 
 def _label(data_dir: Path, found: Sequence[Attacked]) -> None:

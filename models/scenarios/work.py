@@ -47,7 +47,7 @@ sqlite3 /srv/orders.db 'pragma journal_mode=wal; create table orders(id integer 
 JOBS: Mapping[str, str] = {
     "build": """
         cd /srv/build; rm -f *
-        for i in $(seq "$0"); do
+        for i in $(seq $(($0 * 6))); do
           for j in $(seq 40); do
             echo "double f${i}_$j(double x){double s=0;for(int k=0;k<$j;k++)s+=x*k/(k+$i);return s;}"
           done > m$i.c
@@ -56,7 +56,7 @@ JOBS: Mapping[str, str] = {
         ld -r -o all.o m*.o""",
     "database": """
         sqlite3 -cmd '.timeout 2000' /srv/orders.db "
-          with recursive n(i) as (select 1 union all select i+1 from n where i < $0*800)
+          with recursive n(i) as (select 1 union all select i+1 from n where i < $0*3000)
           insert into orders(customer, amount, at) select abs(random()) % 500, abs(random()) % 10000, i from n;
           select customer, sum(amount) from orders group by customer order by 2 desc limit 10;
           delete from orders where id < (select max(id) - 40000 from orders);" > /dev/null""",
@@ -76,8 +76,8 @@ JOBS: Mapping[str, str] = {
         sort -k7 /srv/access.log | tail -n 50 >> /srv/report""",
     "backup": f"""
         sqlite3 /srv/orders.db 'pragma wal_checkpoint' > /dev/null
-        tar cf - /srv/orders.db /srv/app.deb /srv/www 2> /dev/null | gzip -1 |
-          curl -s -o /dev/null --limit-rate "$(($0 * 200))k" -T - "http://$1:{SINK_PORT}/backup" """,
+        tar cf - /srv/orders.db /srv/release /srv/www 2> /dev/null | gzip -1 |
+          curl -s -o /dev/null --limit-rate "$(($0 * 300))k" -T - "http://$1:{SINK_PORT}/backup" """,
     "deployment": """
         rm -rf /srv/deployed; dpkg-deb -x /srv/app.deb /srv/deployed; sync -f /srv
         find /srv/deployed -type f | head -n 300 | xargs md5sum > /srv/deployed.md5

@@ -36,7 +36,20 @@ PROGRAMS = {
     "vmagent": "vmagent",
 }
 # Tools that change the machine or load it: a command, and the Debian package that has it.
-TOOLS = {"stress-ng": "stress-ng", "nmap": "nmap", "ip": "iproute2", "chromium": "chromium"}
+TOOLS = {
+    "stress-ng": "stress-ng",
+    "nmap": "nmap",
+    "ip": "iproute2",
+    "chromium": "chromium",
+    "lxcfs": "lxcfs",
+    "hping3": "hping3",
+    "wrk": "wrk",
+    "nginx": "nginx-light",
+    "sqlite3": "sqlite3",
+    "gcc": "gcc",
+    "curl": "curl",
+}
+GROUPS = Path("/sys/fs/cgroup")
 PROMETHEUS_AT_LEAST = (3, 5)  # the first long-term release that sends remote write 2.0
 HOW = "`make servers` gets it on Debian as root, or from container images; or"
 POSTGRES_BIN = "usr/lib/postgresql/17/bin"
@@ -78,12 +91,15 @@ def find(name: str) -> Place | Missing:
         return _timescale()
     if name == "netns":
         return _network_namespaces()
+    if name == "groups":
+        return _control_groups()
     if name in PROGRAMS:
         return _program(name)
     if name in TOOLS:
         path = shutil.which(name)
         return Place("path", path, _version(path)) if path else Missing(f"no {name} on the PATH")
-    raise ValueError(f"no server is called {name!r}; there are: timescale, netns, {', '.join((*PROGRAMS, *TOOLS))}")
+    known = ("timescale", "netns", "groups", *PROGRAMS, *TOOLS)
+    raise ValueError(f"no server is called {name!r}; there are: {', '.join(known)}")
 
 
 def path_of(name: str) -> str:
@@ -138,9 +154,19 @@ def _network_namespaces() -> Place | Missing:
     return Place("path", ip, _version(ip))
 
 
+def _control_groups() -> Place | Missing:
+    if os.geteuid() != 0:
+        return Missing("control groups are made by root only")
+    lacking = [name for name in ("cpu", "cpuacct", "memory", "blkio") if not (GROUPS / name / "cgroup.procs").exists()]
+    if lacking:
+        return Missing(f"no control groups v1 in {GROUPS} for {', '.join(lacking)}")
+    return Place("path", str(GROUPS), "1")
+
+
 def _version(path: str) -> str:
     """The first thing in the program's own answer that looks like a version."""
-    flag = {"ip": "-V", "vmagent": "-version", "victoria-metrics": "-version"}.get(Path(path).name, "--version")
+    others = {"ip": "-V", "vmagent": "-version", "victoria-metrics": "-version", "nginx": "-v"}
+    flag = others.get(Path(path).name, "--version")
     answer = subprocess.run([path, flag], capture_output=True, text=True, timeout=30, check=False)
     found = re.search(r"\d+(\.\d+)+", answer.stdout + answer.stderr)
     return found.group() if found else "unknown"
@@ -152,7 +178,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def describe() -> list[str]:
     """A line for each server, for the head of a test run."""
-    places = {name: find(name) for name in ("timescale", *PROGRAMS, *TOOLS, "netns")}
+    places = {name: find(name) for name in ("timescale", *PROGRAMS, *TOOLS, "netns", "groups")}
     there = ", ".join(f"{name} {place.version}" for name, place in places.items() if isinstance(place, Place))
     return [
         f"real servers: {there or 'none'}",

@@ -1,0 +1,119 @@
+"""`nodescore scenario list`, `run`, `record`: real attacks on nodes of this machine, and data sets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from receiver.errors import DataError
+
+if TYPE_CHECKING:
+    from models.scenarios.attacks import Kind
+
+BEFORE_SECONDS = 60.0
+AFTER_SECONDS = 30.0
+EXTRA_MODULES = ("mfusepy", "models", "pyarrow")
+
+FolderArgument = Annotated[Path, typer.Argument(help="Of session-SEED.parquet and session-SEED.episodes.csv.")]
+
+
+def build() -> typer.Typer:
+    """The group of commands."""
+    group = typer.Typer(
+        name="scenario",
+        help="Attack nodes made on this machine, and record what that does. Linux, root; nothing else is touched.",
+        no_args_is_help=True,
+    )
+    group.command("list")(list_)
+    group.command("run")(run)
+    group.command("record")(record)
+    return group
+
+
+def list_() -> None:
+    """The kinds of attack, their strengths, and the features that each moves.
+
+    nodescore scenario list
+    """
+    for kind in _kinds().values():
+        strengths = ", ".join(f"{strength:g}" for strength in kind.strengths)
+        typer.echo(f"{kind.name}: {kind.says}")
+        typer.echo(f"    strength  {strengths} {kind.unit}; {kind.seconds[0]} to {kind.seconds[1]} s")
+        typer.echo(f"    moves     {', '.join(kind.moves)}")
+
+
+def run(
+    name: Annotated[str, typer.Argument(help="One that `list` shows.")],
+    strength: Annotated[
+        float | None, typer.Option(help="In the kind's unit. [default: its strongest]", show_default=False)
+    ] = None,
+    seconds: Annotated[int, typer.Option(min=10, max=300)] = 60,
+    out: Annotated[Path, typer.Option(help="Folder of the recording; one of an earlier run is replaced.")] = Path(
+        "scenario"
+    ),
+) -> None:
+    """Attack one node, and show what it did to the node's features.
+
+    A node is made on this machine, at work; after a minute it is attacked, and half a minute later it is taken down.
+
+        nodescore scenario run cryptojacking --strength 0.5
+    """
+    kind = _kinds().get(name)
+    if kind is None:
+        raise DataError(f"no attack is called {name!r}; there are: {', '.join(_kinds())}")
+    if strength is not None and not 0 < strength <= max(kind.strengths):
+        raise DataError(f"--strength {strength:g}: {name} goes to {max(kind.strengths):g} {kind.unit}")
+    with _extra():
+        from models.scenarios import dataset
+        from models.scenarios.effect import effect
+        from models.scenarios.plan import single
+        from models.scenarios.session import record as record_session
+
+        plan = single(name, strength or max(kind.strengths), seconds, BEFORE_SECONDS, AFTER_SECONDS)
+        dataset.forget(out, plan.seed)
+        path = record_session(plan, out, typer.echo)
+        typer.echo(f"{path}\n{'feature':<18} {'before':>12} {'attacked':>12}")
+        for moved in effect(path)[:8]:
+            typer.echo(f"{moved.feature:<18} {moved.before:>12.4g} {moved.attacked:>12.4g}")
+
+
+def record(
+    folder: FolderArgument,
+    minutes: Annotated[float, typer.Option(min=1, help="Of the session; a fifth of it is without attacks.")] = 30,
+    seed: Annotated[int, typer.Option(min=1, help="Of the plan and the work; it names the session.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, max=20, help="Made on this machine, 0.15 CPU each at the most.")] = 6,
+) -> None:
+    """Record a session: nodes at normal work, attacked at times, every attack labelled.
+
+    The folder may hold other sessions. Takes at most a third of the time for attacks.
+
+        nodescore scenario record sessions --minutes 30 --seed 7
+    """
+    with _extra():
+        from models.scenarios.plan import plan
+        from models.scenarios.session import record as record_session
+
+        names = [f"s{seed}-n{number}" for number in range(nodes)]
+        path = record_session(plan(seed, names, minutes), folder, typer.echo)
+    typer.echo(f"{path}: {path.stat().st_size} bytes")
+
+
+def _kinds() -> dict[str, Kind]:
+    with _extra():
+        from models.scenarios.attacks import KINDS
+
+        return KINDS
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in EXTRA_MODULES:
+            raise
+        raise DataError(f"this command needs the extra: pip install 'nodescore[scenarios]' ({error})") from None
