@@ -46,23 +46,31 @@ class Graph:
         self._nodes.append(helper.make_node(op_type, list(inputs), [output], **attributes))
         return output
 
+    def largest(self, tensor: str, count: int, axis: int) -> str:
+        """The largest so many along an axis, the largest first."""
+        output = f"topk_{len(self._nodes)}"
+        inputs = [tensor, self.const([count], np.int64)]
+        self._nodes.append(helper.make_node("TopK", inputs, [output, f"{output}_index"], axis=axis))
+        return output
+
     def columns(self, tensor: str, start: int, stop: int) -> str:
         """tensor[:, start:stop]."""
         cut = (self.const([value], np.int64) for value in (start, stop, 1))
         return self.op("Slice", tensor, *cut)
 
-    def embed(self, model: onnx.ModelProto, value: str) -> str:
-        """Splice in a model of one input and one output, over `value`."""
+    def embed(self, model: onnx.ModelProto, value: str, output: str | None = None) -> str:
+        """Splice in a model of one input over `value`; its output of that name, or its only one."""
         (model_input,) = (i.name for i in model.graph.input)
-        (model_output,) = (o.name for o in model.graph.output)
+        outputs = [o.name for o in model.graph.output]
+        (model_output,) = outputs if output is None else [output]
         names = {model_input: value, "": ""}
         for tensor in model.graph.initializer:
             names[tensor.name] = self.const(numpy_helper.to_array(tensor), numpy_helper.to_array(tensor).dtype.type)
         for node in model.graph.node:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
-            for index, output in enumerate(node.output):
-                names[output] = f"{node.op_type.lower()}_{len(self._nodes)}_{index}"
+            for index, name in enumerate(node.output):
+                names[name] = f"{node.op_type.lower()}_{len(self._nodes)}_{index}"
             copy.input[:] = [names[name] for name in node.input]
             copy.output[:] = [names[name] for name in node.output]
             self._nodes.append(copy)

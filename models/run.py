@@ -7,7 +7,7 @@ tables of many nodes go faster a row than long ones of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import onnx
 
 from models.graph import describe
 from models.table import Table
-from receiver.columns import Float32, Rows
-from receiver.detector import Detector, NodeStates
+from receiver.columns import Float32, Int64, Rows
+from receiver.detector import Detector, NodeStates, StepResult
 from receiver.errors import ModelError
 
 Progress = Callable[[int, int], None]  # rows done, rows in all
@@ -58,6 +58,26 @@ def run(detector: Detector, table: Table, progress: Progress = no_progress) -> R
     first = by_node[np.maximum.accumulate(np.where(again, 0, np.arange(len(by_node))))]
     score[by_node], contribution[by_node] = score[first], contribution[first]
     return Run(score, contribution)
+
+
+def steps(detector: Detector, table: Table) -> Iterator[tuple[Int64, StepResult]]:
+    """Step by step through a table: which rows, one a node, and what the model gives for them, states included.
+
+    For a look inside of what is not finished. Rows of a node at the same time follow each other.
+    """
+    by_node = np.lexsort((np.arange(len(table)), table.time_ms, table.node))
+    node, time_ms = table.node[by_node], table.time_ms[by_node]
+    starts = np.flatnonzero(np.diff(node, prepend=-1))
+    lengths = np.diff(np.append(starts, len(node)))
+    elapsed = np.diff(time_ms, prepend=time_ms[:1]) / 1000
+    elapsed[starts] = 0
+    state = np.tile(detector.initial_state, (len(starts), 1))
+    for step in range(int(lengths.max(initial=0))):
+        alive = lengths > step
+        at = starts[alive] + step
+        result = detector.step(table.x[by_node[at]], elapsed[at].astype(np.float32), state[alive])
+        state[alive] = result.next_state
+        yield by_node[at], result
 
 
 def probe(model: onnx.ModelProto) -> Detector:

@@ -9,6 +9,8 @@ the model running through all of it as it would have. Labelled attacks are left 
 For a budget, the detector is then fitted to all rows and keeps that threshold: scores of rows that it has seen are
 lower than those that the threshold was found on, so it errs to the quiet side. `objective="accuracy"` runs through
 the attacks, needs some in the later part, and keeps the first fit: its threshold lies between two classes of scores.
+A detector that learnt how likely an attack is needs no search: its threshold is where both are as likely, whatever
+workload comes, and it is fitted to all rows.
 
 The threshold also decides when baselines stand still, so it acts on the scores that it is found by: it is found,
 built in, and found once more.
@@ -87,6 +89,8 @@ def fit(
     build = DETECTORS[name](table.take(early))
     if objective == "accuracy":
         level, how = _accuracy(build, table, ~early, progress)
+        if build.even is not None:
+            build = DETECTORS[name](table)
     else:
         normal = table.normal()
         level, how = _budget(build, normal, normal.time_ms > split_ms, budget, progress)
@@ -122,6 +126,10 @@ def _accuracy(build: Build, table: Table, later: Bool, progress: Progress) -> tu
     attack = table.attack
     if attack is None or not attack[later].any() or attack[later].all():
         raise DataError(f"--objective accuracy needs rows with attack 0 and with 1 in the last {1 - FIT_PART:.0%}")
+    if build.even is not None:
+        called = run(probe(build.at(build.even)), table, progress).score > 1
+        accuracy = float((called == attack)[later].mean())
+        return build.even, {"threshold": build.even, "accuracy": accuracy, "rows": int(later.sum())}
     best, level = (-1.0, 1.0), NEVER_ALARMS
     for _ in range(ROUNDS + 1):
         score = run(probe(build.at(level)), table, progress).score.astype(np.float64) * level

@@ -2,20 +2,24 @@
 
 `fit(rows)` learns from the rows of a `Table`, labels included where there are any, and gives a `Build`: what makes
 the ONNX graph for an alarm threshold, in the detector's own measure, that becomes 1.0. Unsupervised detectors read
-the normal rows only.
+the normal rows only; `auto`, the default, learns from labels where there are some.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.detectors import mean_z2, pca, zscore
+from models.detectors import auto, gradient_boosting, mean_z2, mlp, pca, random_forest, zscore
 from models.detectors.build import Build
 from models.table import Table
 
 DETECTORS: dict[str, Callable[[Table], Build]] = {
+    "auto": auto.fit,
     "zscore": zscore.fit,
     "mean_z2": mean_z2.fit,
     "pca": pca.fit,
+    "random_forest": random_forest.fit,
+    "gradient_boosting": gradient_boosting.fit,
+    "mlp": mlp.fit,
 }
-DEFAULT = "mean_z2"
+DEFAULT = "auto"

@@ -14,3 +14,4 @@ class Build:
 
     at: Callable[[float], onnx.ModelProto]  # the graph whose 1.0 is this threshold
     least: float = 0.0  # no threshold below this means anything, however calm the data is
+    even: float | None = None  # the threshold at which both kinds of rows are as likely, where learners know it

@@ -18,6 +18,7 @@ from models.train import train
 from receiver.detector import Detector
 from receiver.errors import ConfigurationError, DataError
 from tests.models.nodes import FEATURES, table, write_csv
+from tests.models.trained import attacked
 
 NOW_MS = 1_795_000_000_000
 
@@ -66,7 +67,7 @@ class TestTrain:
         write_csv(rows, tmp_path / "with.csv")
         write_csv(rows.take(~rows.attack), tmp_path / "without.csv")
         for name in ("with", "without"):
-            train(tmp_path / f"{name}.csv", tmp_path / f"{name}.onnx", created_ms=NOW_MS)
+            train(tmp_path / f"{name}.csv", tmp_path / f"{name}.onnx", created_ms=NOW_MS, detector="mean_z2")
         states = [Detector.load(tmp_path / f"{name}.onnx").initial_state for name in ("with", "without")]
         assert states[0] == pytest.approx(states[1], rel=0.05, abs=0.02)
 
@@ -78,12 +79,26 @@ class TestTrain:
         assert card["provenance"]["threshold"]["objective"] == "accuracy"
         assert evaluate(data, tmp_path / "m.onnx")["accuracy"] > (0.95 if detector != "pca" else 0.88)
 
+    def test_the_default_learns_from_labels_where_there_are_enough_and_does_without_where_not(
+        self, tmp_path: Path
+    ) -> None:
+        sizes = {}
+        for name, rows in (("labelled", attacked()), ("few", attacked().take(np.arange(6 * 700)))):
+            write_csv(rows, tmp_path / f"{name}.csv")
+            train(tmp_path / f"{name}.csv", tmp_path / f"{name}.onnx", created_ms=NOW_MS)
+            sizes[name] = Detector.load(tmp_path / f"{name}.onnx").info.state_size
+        assert sizes == {"labelled": 7 * len(FEATURES), "few": 5 * len(FEATURES)}
+
+    def test_a_learner_without_attacks_is_refused(self, folder: Path, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="learns from labels"):
+            train(folder / "train.csv", tmp_path / "m.onnx", created_ms=NOW_MS, detector="gradient_boosting")
+
     def test_accuracy_without_labels_is_refused(self, folder: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="needs rows with attack 0 and with 1"):
             train(folder / "train.csv", tmp_path / "m.onnx", created_ms=NOW_MS, objective="accuracy")
 
     def test_an_unknown_detector_is_refused_with_those_there_are(self, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="no detector magic; there are: zscore, mean_z2, pca"):
+        with pytest.raises(ConfigurationError, match="no detector magic; there are: auto, zscore, mean_z2, pca"):
             train(folder / "train.csv", tmp_path / "m.onnx", created_ms=NOW_MS, detector="magic")
 
     def test_too_few_rows_are_refused(self, tmp_path: Path) -> None:

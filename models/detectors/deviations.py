@@ -1,0 +1,198 @@
+"""How a node deviates from itself, over times of several lengths: what the learning detectors look at, recurrently.
+
+    x ─▶ compress ─▶ trailing averages of several half-lives ─▶ minus the node's own level, in its own standard
+    deviations, clipped = z [N, H, F];   where the caller says so, the level and the variance learn the row
+
+In: normal rows, for a `Prior`; a `Graph` under construction, for `observe`. Out: the name of z, and what makes the
+next state once the caller knows at which rate to learn. Costs H + 3 floats of state a feature.
+
+Whatever decides the rate decides what is normal: at rate 0 the baseline stands still, as long as that lasts. In
+training the labels decide (`models.detectors.replay`), in service the detector's own score.
+
+**Compress**: asinh(x / unit), as in `models.frame`. **Level**: the mean of a node's rows, turning with time into an
+exponential one; its first row is its first level. A deviation beyond `HUBER` standard deviations teaches no more than
+that, and one in the harmful direction weighs `HARMFUL_RATE` as much as a harmless one: the calm side is normal.
+**Variance**: begins with the population's and cannot fall far below it.
+
+All times are for rows of `ROW_SECONDS` and less; where rows are further apart, they are stretched alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from scipy.signal import lfilter
+
+from models import scales
+from models.frame import MAX_UNITS
+from models.graph import Graph
+from models.table import Table
+from receiver.columns import Float32, Float64
+
+ROW_SECONDS = 2.5
+HALF_LIVES_SECONDS = (1.5, 4.0, 10.0, 30.0)
+# A level is the mean of so much time, in the end: it follows an hour's drift.
+LEVEL_SECONDS = 900.0
+# Rows of so much time weigh as much in a node's variance as the population's does.
+VARIANCE_PRIOR_SECONDS = 600.0
+# Until a node is so old it learns everything: there is nothing to stand still on yet.
+INFANT_SECONDS = 90.0
+# From this age on single rows are not believed: before it, the level is hardly known.
+TRUSTING_SECONDS = 30.0
+# A row speaks for the time since the one before, within these: a gap is no evidence.
+MIN_ROW_SECONDS, MAX_ROW_SECONDS = 1.0, 60.0
+# The first row counts like so much time before it.
+FIRST_SECONDS = 1.0
+HUBER = 3.0
+HARMFUL_RATE = 0.5
+CLIP = 10.0
+# Of the population's variance, the least that a node can have, and the least of any feature (0.3 %).
+LEAST_VARIANCE_SHARE, LEAST_DEVIATION = 0.03, 0.003
+# What is slower than this is drift, not scatter.
+DRIFT_HALF_LIFE_SECONDS = 600.0
+# Between these quantiles lie 2.56 standard deviations of a normal distribution.
+QUANTILES, QUANTILE_DEVIATIONS = (0.1, 0.9), 2.563
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What normal rows say of F features."""
+
+    names: tuple[str, ...]
+    unit: Float64  # [F] > 0
+    variance: Float64  # [F] > 0, of the fastest average of asinh(x / unit) around its drift
+    direction: Float64  # [F] +1: only more is harmful, −1: only less is, 0: both are
+    seen: Float64  # [F] 1.0, or 0.0 where the feature says nothing: z is 0
+    stretch: float  # all times are multiplied by it
+
+    @property
+    def half_lives(self) -> tuple[float, ...]:
+        """In seconds, the shortest first."""
+        return tuple(self.stretch * seconds for seconds in HALF_LIVES_SECONDS)
+
+    def initial_state(self) -> Float32:
+        """[(H + 3) F]: averages, level, variance, seconds learnt."""
+        nothing = np.zeros(len(self.names))
+        return np.concatenate([*[nothing] * (len(HALF_LIVES_SECONDS) + 1), self.variance, nothing]).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Names of tensors of a graph."""
+
+    z: str  # [N, H, F]
+    next_state: Callable[[str], str]  # from 1.0 where a row is to be learnt, 0.0 where not [N, 1]; the state after it
+
+
+def fit(normal: Table) -> Prior:
+    """Units, variances and directions, by normal rows; each node weighs the same."""
+    blank = scales.blank(normal)
+    stretch = max(1.0, float(np.median(normal.row_seconds())) / ROW_SECONDS)
+    order = np.lexsort((normal.time_ms, normal.node))
+    cuts = np.flatnonzero(np.diff(normal.node[order])) + 1
+    seconds = max(1e-3, float(np.median(normal.row_seconds())))
+    variances = [_variance(normal.x[rows], blank.unit, seconds, stretch) for rows in np.split(order, cuts)]
+    found = np.stack(variances)
+    found[:, np.isnan(found).all(axis=0)] = 0
+    variance = np.maximum(np.nanmean(found, axis=0), LEAST_DEVIATION**2)
+    return Prior(blank.names, blank.unit, variance, blank.direction, (blank.weight > 0).astype(np.float64), stretch)
+
+
+def _variance(x: Float32, unit: Float64, seconds: float, stretch: float) -> Float64:
+    """Of one node's rows in time order [R, F]: the squared scatter of each feature, by quantiles; NaN if never seen."""
+    found = np.full(x.shape[1], np.nan)
+    for feature in range(x.shape[1]):
+        values = x[np.isfinite(x[:, feature]), feature]
+        if len(values):
+            values = np.arcsinh(np.clip(values / unit[feature], -MAX_UNITS, MAX_UNITS))
+            fast = _trailing(values, seconds / (stretch * HALF_LIVES_SECONDS[0]))
+            slow = _trailing(fast, seconds / (stretch * DRIFT_HALF_LIFE_SECONDS), float(np.median(fast)))
+            low, high = np.quantile(fast - slow, QUANTILES)
+            found[feature] = ((high - low) / QUANTILE_DEVIATIONS) ** 2
+    return found
+
+
+def _trailing(values: Float64, half_lives: float, start: float | None = None) -> Float64:
+    """The exponential mean [R] where rows are so many half-lives apart."""
+    keep = 2.0**-half_lives
+    first = float(values[0]) if start is None else start
+    averages: Float64 = lfilter([1 - keep], [1, -keep], values, zi=[keep * first])[0]
+    return averages
+
+
+def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> Observed:
+    """Write z and the learning of a baseline into a graph, over these tensors [N, F] and [N, (H + 3) F]."""
+    features, lengths = len(prior.names), len(HALF_LIVES_SECONDS)
+    blocks = [graph.columns(state, part * features, (part + 1) * features) for part in range(lengths + 3)]
+    averages, (level, variance, age) = blocks[:lengths], blocks[lengths:]
+
+    missing = graph.op("IsNaN", x)
+    present = graph.op("Cast", graph.op("Not", missing), to=onnx.TensorProto.FLOAT)
+    units = graph.op("Div", graph.op("Where", missing, graph.const(0), x), graph.const(prior.unit))
+    value = graph.op("Asinh", graph.op("Clip", units, graph.const(-MAX_UNITS), graph.const(MAX_UNITS)))
+    first = graph.op("Equal", age, graph.const(0))
+    seconds = graph.op("Unsqueeze", "elapsed_seconds", graph.const([1], np.int64))
+    averages = [
+        graph.op("Where", first, value, _toward(graph, average, value, graph.op("Mul", present, gain)))
+        for average, gain in zip(averages, _gains(graph, seconds, prior.half_lives), strict=True)
+    ]
+    level = graph.op("Where", first, value, level)
+    sigma = graph.op("Sqrt", variance)
+    counts = graph.op("Mul", present, graph.const(prior.seen))
+    standard = [
+        graph.op("Mul", counts, graph.op("Div", graph.op("Sub", average, level), sigma)) for average in averages
+    ]
+    standard = [graph.op("Clip", z, graph.const(-CLIP), graph.const(CLIP)) for z in standard]
+    lifted = [graph.op("Unsqueeze", z, graph.const([1], np.int64)) for z in standard]
+
+    def next_state(rate: str) -> str:
+        grown = graph.op("Less", graph.const(INFANT_SECONDS * prior.stretch), age)
+        row = graph.op("Clip", seconds, graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS * prior.stretch))
+        weight = graph.op("Mul", graph.op("Mul", row, present), graph.op("Where", grown, rate, graph.const(1)))
+        deviation = graph.op("Sub", averages[0], level)
+        trusting = graph.op("Less", age, graph.const(TRUSTING_SECONDS * prior.stretch))
+        lesson, slowness = _lesson(graph, deviation, sigma, prior.direction)
+        lesson = graph.op("Where", trusting, deviation, lesson)
+        slowed = graph.op("Mul", weight, graph.op("Where", trusting, graph.const(1), slowness))
+        older = graph.op("Add", age, graph.const(FIRST_SECONDS * prior.stretch))
+        gain = graph.op("Div", slowed, graph.op("Add", older, slowed))
+        square = graph.op("Mul", deviation, deviation)
+        square = graph.op("Min", square, graph.op("Mul", variance, graph.const(HUBER**2)))
+        older = graph.op("Add", age, graph.const(VARIANCE_PRIOR_SECONDS * prior.stretch))
+        wider = _toward(graph, variance, square, graph.op("Div", weight, graph.op("Add", older, weight)))
+        least = np.maximum(LEAST_VARIANCE_SHARE * prior.variance, LEAST_DEVIATION**2)
+        age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS * prior.stretch))
+        return graph.op(
+            "Concat",
+            *averages,
+            graph.op("Add", level, graph.op("Mul", gain, lesson)),
+            graph.op("Max", wider, graph.const(least)),
+            age_after,
+            axis=1,
+        )
+
+    return Observed(graph.op("Concat", *lifted, axis=1), next_state)
+
+
+def _gains(graph: Graph, seconds: str, half_lives: tuple[float, ...]) -> list[str]:
+    """1 − 2^(−elapsed / half-life) [N, 1] for each."""
+    decays = [graph.op("Exp", graph.op("Mul", seconds, graph.const(-np.log(2) / half))) for half in half_lives]
+    return [graph.op("Sub", graph.const(1), decay) for decay in decays]
+
+
+def _toward(graph: Graph, old: str, new: str, gain: str) -> str:
+    return graph.op("Add", old, graph.op("Mul", gain, graph.op("Sub", new, old)))
+
+
+def _lesson(graph: Graph, deviation: str, sigma: str, direction: Float64) -> tuple[str, str]:
+    """What a deviation teaches: cut at HUBER sigma unless it is harmless; and how fast: slower where harmful."""
+    limit = graph.op("Mul", sigma, graph.const(HUBER))
+    no_limit = 4 * np.arcsinh(MAX_UNITS)
+    above = graph.op("Max", limit, graph.const(np.where(direction >= 0, 0, no_limit)))
+    below = graph.op("Max", limit, graph.const(np.where(direction <= 0, 0, no_limit)))
+    lesson = graph.op("Max", graph.op("Min", deviation, above), graph.op("Neg", below))
+    harmful = graph.op("Less", graph.const(0), graph.op("Mul", deviation, graph.const(direction)))
+    return lesson, graph.op("Where", harmful, graph.const(HARMFUL_RATE), graph.const(1))

@@ -1,0 +1,111 @@
+"""What deviations say together: the numbers that learners of attacks are given, few and alike on every node.
+
+In: z [R, H, F]. Out: `evidence` [R, E], the same in numpy, for training, and in a graph. How strongly a workload
+shows an attack in a feature is its own; so learners see no feature by itself. For each half-life they see the
+`TOP` largest harmful deviations, in order, whichever they are; their mean, clipped at `MEAN_CLIPS`; and the *pull*, a
+weighted sum whose weights labels gave: a logistic regression without negative weights on harmful deviations, so that
+no accident of a recording can make a node's disk space a sign of calm. Last comes the sum of the pulls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from models.detectors.deviations import CLIP, HALF_LIVES_SECONDS, Prior
+from models.graph import Graph
+from receiver.columns import Bool, Float32, Float64
+
+TOP = 6
+MEAN_CLIPS = (3.0, 6.0, 10.0)
+# A deviation in the harmless direction speaks against an attack, but not much.
+HARMLESS_CLIP = 2.0
+# Of the squared weights, in the loss of a row.
+RIDGE = 0.03
+MAX_ITERATIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The logistic regression: log-odds are Σ weight · harm + bias."""
+
+    weight: Float64  # [H, F] ≥ 0
+    bias: float
+
+
+def harm(z: Float32, direction: Float64) -> Float32:
+    """Deviations with their sign such that more is more harmful; its size where both directions are."""
+    return np.where(direction == 0, np.abs(z), z * direction).astype(np.float32)
+
+
+def pull(z: Float32, direction: Float64, attack: Bool) -> Pull:
+    """Fit the weights to labelled z [R, H, F]."""
+    _, lengths, features = z.shape
+    inputs = np.clip(harm(z, direction), -HARMLESS_CLIP, CLIP).reshape(len(z), -1)
+    target = attack.astype(np.float32)
+
+    def loss(parameters: Float64) -> tuple[float, Float64]:
+        weight, bias = parameters[:-1], parameters[-1]
+        odds = inputs @ weight.astype(np.float32) + np.float32(bias)
+        wrong = 1 / (1 + np.exp(-odds)) - target
+        value = float((np.logaddexp(0, odds) - target * odds).mean()) + RIDGE * float(weight @ weight)
+        gradient = inputs.T @ wrong / np.float32(len(inputs)) + 2 * RIDGE * weight
+        return value, np.append(gradient, wrong.mean()).astype(np.float64)
+
+    size = inputs.shape[1]
+    bounds = [(0.0, None)] * size + [(None, None)]
+    found = minimize(
+        loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": MAX_ITERATIONS}
+    )
+    return Pull(found.x[:-1].reshape(lengths, features), float(found.x[-1]))
+
+
+def evidence(z: Float32, prior: Prior, pulled: Pull) -> Float32:
+    """[R, E] of z [R, H, F], as `write` does it."""
+    signed = harm(z, prior.direction)
+    harmful = np.clip(signed, 0, CLIP)
+    top = -np.sort(-harmful, axis=2)[:, :, : min(TOP, z.shape[2])]
+    pulls = (np.clip(signed, -HARMLESS_CLIP, CLIP) * pulled.weight.astype(np.float32)).sum(axis=2)
+    parts: list[NDArray[np.float32]] = [
+        top.reshape(len(z), -1),
+        *(np.minimum(harmful, clip).mean(axis=2) for clip in MEAN_CLIPS),
+        pulls,
+        pulls.sum(axis=1, keepdims=True) + np.float32(pulled.bias),
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def write(graph: Graph, z: str, prior: Prior, pulled: Pull) -> str:
+    """[N, E] of z [N, H, F], as `evidence` does it."""
+    top_of_each = min(TOP, len(prior.names))
+    signed = graph.op(
+        "Where", graph.const(prior.direction == 0, np.bool_), graph.op("Abs", z), _times(graph, z, prior.direction)
+    )
+    harmful = graph.op("Clip", signed, graph.const(0), graph.const(CLIP))
+    top = graph.largest(harmful, top_of_each, axis=2)
+    flat = graph.op("Reshape", top, graph.const([-1, len(HALF_LIVES_SECONDS) * top_of_each], np.int64))
+    axis = graph.const([2], np.int64)
+    means = [
+        graph.op("ReduceMean", graph.op("Min", harmful, graph.const(clip)), axis, keepdims=0) for clip in MEAN_CLIPS
+    ]
+    weighted = _times(graph, graph.op("Clip", signed, graph.const(-HARMLESS_CLIP), graph.const(CLIP)), pulled.weight)
+    pulls = graph.op("ReduceSum", weighted, axis, keepdims=0)
+    total = graph.op("ReduceSum", pulls, graph.const([1], np.int64), keepdims=1)
+    return graph.op("Concat", flat, *means, pulls, graph.op("Add", total, graph.const(pulled.bias)), axis=1)
+
+
+def contribution(graph: Graph, z: str, score: str, direction: Float64) -> str:
+    """The score shared out among features by the squares of their mean harmful deviations [N, F]."""
+    signed = graph.op("Where", graph.const(direction == 0, np.bool_), graph.op("Abs", z), _times(graph, z, direction))
+    mean = graph.op("ReduceMean", graph.op("Relu", signed), graph.const([1], np.int64), keepdims=0)
+    square = graph.op("Mul", mean, mean)
+    total = graph.op("ReduceSum", square, graph.const([1], np.int64), keepdims=1)
+    share = graph.op("Div", square, graph.op("Max", total, graph.const(1e-6)))
+    return graph.op("Mul", share, graph.op("Unsqueeze", score, graph.const([1], np.int64)))
+
+
+def _times(graph: Graph, tensor: str, constant: Float64) -> str:
+    return graph.op("Mul", tensor, graph.const(constant))

@@ -1,0 +1,123 @@
+"""What the detectors that learn from labels are given, and that training and serving give them the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from models.detectors import boosted_trees, deviations, evidence, gradient_boosting, replay, supervised
+from models.detectors.deviations import HALF_LIVES_SECONDS
+from models.graph import Graph
+from models.run import probe, run
+from receiver.detector import Detector
+from tests.models.nodes import FEATURES, table
+from tests.models.trained import attacked
+
+LENGTHS = len(HALF_LIVES_SECONDS)
+
+
+def test_the_graph_computes_the_evidence_that_learners_were_fitted_to() -> None:
+    rows = attacked()
+    prior = deviations.fit(rows.normal())
+    random = np.random.default_rng(0)
+    z = (4 * random.normal(size=(300, LENGTHS, len(FEATURES)))).clip(-10, 10).astype(np.float32)
+    pulled = evidence.Pull(random.random((LENGTHS, len(FEATURES))), -1.5)
+    graph = Graph()
+    cube = graph.op("Reshape", "x", graph.const([-1, LENGTHS, len(FEATURES)], np.int64))
+    seen = evidence.write(graph, graph.op("Where", graph.op("IsNaN", cube), graph.const(0), cube), prior, pulled)
+    expected = evidence.evidence(z, prior, pulled)
+    clipped = graph.op("Clip", seen, graph.const(-1e4), graph.const(1e4))
+    model = graph.close(
+        score=graph.op("Mul", "elapsed_seconds", graph.const(0)),
+        next_state=clipped,
+        contribution=None,
+        features=[str(column) for column in range(LENGTHS * len(FEATURES))],
+        state=np.zeros(expected.shape[1], np.float32),
+    )
+    found = probe(model).step(z.reshape(300, -1), np.zeros(300, np.float32), np.zeros((300, expected.shape[1]), "f4"))
+    assert found.next_state == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_boosted_trees_give_the_probabilities_that_scikit_learn_gives() -> None:
+    random = np.random.default_rng(1)
+    x = random.normal(size=(3000, 5)).astype(np.float32)
+    learner = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=6).fit(x, x[:, 0] * x[:, 1] > 0.2)
+    graph = Graph()
+    known = graph.op("Where", graph.op("IsNaN", "x"), graph.const(0), "x")
+    votes = graph.embed(boosted_trees.export(learner), known, "probabilities")
+    model = graph.close(
+        score=graph.op("Squeeze", graph.columns(votes, 1, 2), graph.const([1], np.int64)),
+        next_state="state",
+        contribution=None,
+        features=tuple("abcde"),
+        state=np.zeros(0, np.float32),
+    )
+    # Bin edges are values of the data: rows on an edge must fall on its same side.
+    score = probe(model).step(x, np.zeros(3000, np.float32), np.zeros((3000, 0), np.float32)).score
+    assert score == pytest.approx(learner.predict_proba(x)[:, 1], abs=1e-5)
+
+
+def test_a_baseline_does_not_learn_what_is_labelled_as_an_attack() -> None:
+    calm, under = table(nodes=2, seconds=3000, step=5, seed=3), attacked().take(np.arange(6 * 600))
+    prior = deviations.fit(calm)
+    idle = FEATURES.index("cpu_sec_idle")
+    labelled = replay.watch(prior, under)[under.attack, -1, idle]
+    unlabelled = replay.watch(prior, under.select(FEATURES).take(np.arange(len(under))).normal())
+    assert np.median(labelled) < -5
+    assert np.abs(np.median(unlabelled[:, -1, idle])) < 2
+
+
+def test_streams_with_attacks_cut_out_and_with_few_attacks_stand_beside_the_recorded_one() -> None:
+    rows = attacked()
+    assert rows.attack is not None
+    streams = replay.augmented(rows)
+    assert streams.attack is not None
+    share = [streams.attack[streams.node == node].mean() for node in range(len(streams.nodes))]
+    assert len(streams.nodes) == 18
+    assert share[:6] == pytest.approx([rows.attack.mean()] * 6)
+    assert share[6::2] == [0] * 6
+    assert all(0 < few < 2 * replay.THINNED_SHARE for few in share[7::2])
+
+
+def test_where_attacks_were_cut_out_time_is_closed_up() -> None:
+    streams = replay.augmented(attacked())
+    for node in range(len(streams.nodes)):
+        step_ms = np.diff(streams.time_ms[streams.node == node])
+        assert 0 < step_ms.min() <= step_ms.max() <= 5000 * replay.CLOSED_STEPS
+
+
+@pytest.fixture(scope="module")
+def boosted() -> Detector:
+    build = gradient_boosting.fit(attacked())
+    assert build.even is not None
+    return probe(build.at(build.even))
+
+
+def test_nodes_that_were_never_seen_are_told_apart(boosted: Detector) -> None:
+    rows = table(nodes=4, seconds=2400, step=5, seed=77, attack=(1200, 1500), busy_spread=2)
+    called = run(boosted, rows).score > 1
+    assert rows.attack is not None
+    assert called[rows.attack].mean() > 0.9
+    assert called[~rows.attack].mean() < 0.05
+
+
+def test_an_attack_that_lasts_for_hours_is_not_learnt(boosted: Detector) -> None:
+    rows = table(nodes=2, seconds=4 * 3600, step=15, seed=78, attack=(3600, 4 * 3600))
+    over = run(boosted, rows).score.reshape(-1, 2)[-20:] > 1
+    assert over.all()
+
+
+def test_a_feature_that_was_absent_in_training_says_nothing() -> None:
+    build = gradient_boosting.fit(attacked(missing=("lis_conn",)))
+    model = probe(build.at(1.0))
+    rows = table(nodes=2, seconds=600, step=5, seed=79)
+    with_it = run(model, rows).score
+    rows.x[:, FEATURES.index("lis_conn")] = 1e6
+    assert np.array_equal(run(model, rows).score, with_it)
+
+
+def test_too_few_attacks_teach_nothing() -> None:
+    assert supervised.can_learn(attacked())
+    assert not supervised.can_learn(table(nodes=1, seconds=600))
+    assert not supervised.can_learn(table(nodes=1, seconds=600, attack=(100, 200)))
