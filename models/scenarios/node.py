@@ -1,7 +1,7 @@
 """Nodes on this machine that have their own CPU, memory, load, disk, network and processes.
 
-In: Linux with control groups v1, root, lxcfs, and names. Out: a `Cluster`: for each name a `Node`, and one `Outside`,
-the machine from which visitors and attackers come. A node is
+In: Linux with control groups v1, root, lxcfs, and names. Out: a `Cluster`: for each name a `Node`, and two `Outside`,
+machines of the same network: one from which visitors come, one from which attackers do. A node is
   a PID, mount and network namespace, with an `eth0` on a bridge of 10.77.0.0/16 that leads nowhere else;
   an ext4 of its own on a loop device, over which and the machine's root folder an overlay is its root;
   a control group for CPU seconds, memory and disk, its work below it with a CPU quota;
@@ -40,7 +40,8 @@ SHARES = 512
 MEMORY_BYTES = 384 << 20
 DISK_BYTES = 1 << 30
 EXPORTER_PORT = 9100
-OUTSIDE_ADDRESS = 2
+VISITORS_ADDRESS, ATTACKER_ADDRESS = 2, 3
+OUTSIDE_QUOTAS = 3  # of a node's, for each machine outside: several nodes are visited and attacked at a time
 FIRST_NODE_ADDRESS = 11
 SETTLE_SECONDS = 20.0
 POLL_SECONDS = 0.1
@@ -79,10 +80,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The nodes and their outside."""
+    """The nodes, and the machines outside of them."""
 
     nodes: tuple[Node, ...]
-    outside: Outside
+    visitors: Outside
+    attacker: Outside
 
 
 @contextmanager
@@ -116,11 +118,13 @@ def cluster(names: Sequence[str], folder: Path) -> Iterator[Cluster]:
             stack.enter_context(_namespace(prefix, *place))
             pid = stack.enter_context(_first_process(folder / name, group, place[0], lxcfs, files / name))
             nodes.append(Node(name, place[1], group, pid))
-        outside = Outside(f"{prefix}out", f"{subnet}.{OUTSIDE_ADDRESS}", f"{parent}/outside")
-        stack.enter_context(_group("cpu", outside.group))
-        _limit(outside.group, 2)
-        stack.enter_context(_namespace(prefix, outside.namespace, outside.address))
-        yield Cluster(tuple(nodes), outside)
+        visitors = Outside(f"{prefix}v", f"{subnet}.{VISITORS_ADDRESS}", f"{parent}/visitors")
+        attacker = Outside(f"{prefix}a", f"{subnet}.{ATTACKER_ADDRESS}", f"{parent}/attacker")
+        for outside in (visitors, attacker):
+            stack.enter_context(_group("cpu", outside.group))
+            _limit(outside.group, OUTSIDE_QUOTAS)
+            stack.enter_context(_namespace(prefix, outside.namespace, outside.address))
+        yield Cluster(tuple(nodes), visitors, attacker)
 
 
 def _check() -> None:

@@ -101,7 +101,7 @@ def record(plan: Plan, folder: Path, say: Say) -> Path:
 
 @contextmanager
 def _servers(cluster: node.Cluster, place: Path, seed: int) -> Iterator[Servers]:
-    """Exporters and web servers in the nodes, visitors and a sink outside, Nodescore and Prometheus on the machine."""
+    """Exporters and web servers in the nodes, visitors and sinks outside, Nodescore and Prometheus on the machine."""
     with ExitStack() as stack:
         alive = []
 
@@ -115,9 +115,14 @@ def _servers(cluster: node.Cluster, place: Path, seed: int) -> Iterator[Servers]
             exporter = start(f"exporter-{one.name}", one.argv(*_exporter(one), within_quota=False))
             exporter.await_ok(f"http://{one.address}:{node.EXPORTER_PORT}/metrics")
             start(f"web-{one.name}", one.argv(*work.web_server())).await_ok(f"http://{one.address}/page0")
-        outside = cluster.outside
-        start("sink", outside.argv(sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT)))
-        start("visitors", outside.argv(sys.executable, "-IS", visitors.__file__, _sites(cluster, seed), str(seed)))
+            alive.pop()  # an attack may end it
+        for outside in (cluster.visitors, cluster.attacker):
+            take = [sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT)]
+            start(f"sink-{outside.namespace}", outside.argv(*take))
+        start(
+            "visitors",
+            cluster.visitors.argv(sys.executable, "-IS", visitors.__file__, _sites(cluster, seed), str(seed)),
+        )
         url = f"http://127.0.0.1:{free_port()}"
         data = place / "nodescore-data"
         serve = [sys.executable, "-m", "receiver", "serve", "--listen", url.removeprefix("http://")]
@@ -182,7 +187,7 @@ def _await_rows(servers: Servers, count: int) -> None:
 
 def _work(one: node.Node, number: int, cluster: node.Cluster, stop: threading.Event, seed: int) -> None:
     """A node's jobs, one after the other."""
-    for pause_seconds, job in work.jobs(work.role_of(number), cluster.outside.address, f"{seed}-{number}"):
+    for pause_seconds, job in work.jobs(work.role_of(number), cluster.visitors.address, f"{seed}-{number}"):
         if stop.wait(pause_seconds):
             return
         # A job that fails while its node is under attack is what happens.
@@ -215,7 +220,7 @@ def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> li
         for episode in plan.episodes:
             until(episode.start_seconds)
             say(f"{_clock()} {episode.node}: {episode.kind} {episode.strength:g}, {episode.seconds} s")
-            arguments = (episode, nodes[episode.node], cluster.outside, plan.seed, found)
+            arguments = (episode, nodes[episode.node], cluster.attacker, plan.seed, found)
             threads.append(threading.Thread(target=_carry_out, args=arguments))
             threads[-1].start()
         until(plan.seconds)
@@ -227,9 +232,9 @@ def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> li
     return found
 
 
-def _carry_out(episode: Episode, one: node.Node, outside: node.Outside, seed: int, found: list[Attacked]) -> None:
+def _carry_out(episode: Episode, one: node.Node, attacker: node.Outside, seed: int, found: list[Attacked]) -> None:
     """Run an episode's commands side by side, and note when they began and ended."""
-    commands = KINDS[episode.kind].commands(one, outside, episode.strength, episode.seconds)
+    commands = KINDS[episode.kind].commands(one, attacker, episode.strength, episode.seconds)
     start_ms = time.time_ns() // 1_000_000
     for under_way in [_start(command) for command in commands]:
         under_way.wait()

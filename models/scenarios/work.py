@@ -43,7 +43,7 @@ sqlite3 /srv/orders.db 'pragma journal_mode=wal; create table orders(id integer 
   > /dev/null
 """
 
-# $0 is a size from 1 to 10, $1 the outside's address.
+# $0 is a size from 1 to 10, $1 the address that back-ups go to.
 JOBS: Mapping[str, str] = {
     "build": """
         cd /srv/build; rm -f *
@@ -121,12 +121,12 @@ def web_server() -> list[str]:
     return ["nginx", "-p", "/srv", "-c", "/srv/nginx.conf"]
 
 
-def jobs(role: Role, outside_address: str, seed: str) -> Iterator[tuple[float, Job]]:
+def jobs(role: Role, backup_address: str, seed: str) -> Iterator[tuple[float, Job]]:
     """Pauses in seconds, each with the job that follows it, for ever."""
     chance = random.Random(seed)  # noqa: S311 - the same work shall come out again
     names, weights = list(role.weights), list(role.weights.values())
     while True:
         (name,) = chance.choices(names, weights)
         size = str(chance.choice((1, 1, 2, 2, 3, 4, 6, 10)))
-        command = ["timeout", "--kill-after=2", str(JOB_SECONDS), "sh", "-c", JOBS[name], size, outside_address]
+        command = ["timeout", "--kill-after=2", str(JOB_SECONDS), "sh", "-c", JOBS[name], size, backup_address]
         yield chance.expovariate(1 / role.pause_seconds), Job(name, command)

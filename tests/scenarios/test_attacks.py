@@ -10,7 +10,7 @@ from models.scenarios.session import needed
 from receiver import catalogue
 
 NODE = Node("n", "10.77.128.11", "group/n", 4711)
-OUTSIDE = Outside("out", "10.77.128.2", "group/outside")
+ATTACKER = Outside("out", "10.77.128.3", "group/attacker")
 
 
 @pytest.fixture(params=KINDS.values(), ids=str)
@@ -20,7 +20,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 def commands(kind: Kind, strength: float) -> list[list[str]]:
-    return [list(command) for command in kind.commands(NODE, OUTSIDE, strength, 42)]
+    return [list(command) for command in kind.commands(NODE, ATTACKER, strength, 42)]
 
 
 def test_every_command_is_ended_after_its_seconds(kind: Kind) -> None:
@@ -30,7 +30,7 @@ def test_every_command_is_ended_after_its_seconds(kind: Kind) -> None:
             assert command[at : at + 3] == ["timeout", "--kill-after=2", "42"]
 
 
-def test_every_command_runs_in_the_node_or_outside_of_it_and_never_on_the_machine(kind: Kind) -> None:
+def test_every_command_runs_in_the_node_or_on_the_attackers_machine_and_never_on_the_machine(kind: Kind) -> None:
     for command in commands(kind, kind.strengths[0]):
         text = " ".join(command)
         assert "--target=4711" in text or "ip netns exec out" in text
@@ -38,13 +38,13 @@ def test_every_command_runs_in_the_node_or_outside_of_it_and_never_on_the_machin
 
 def test_every_command_runs_within_a_cpu_quota(kind: Kind) -> None:
     for command in commands(kind, kind.strengths[0]):
-        assert "/cpu/group/n/work/cgroup.procs" in command[2] or "/cpu/group/outside/cgroup.procs" in command[2]
+        assert "/cpu/group/n/work/cgroup.procs" in command[2] or "/cpu/group/attacker/cgroup.procs" in command[2]
 
 
 def test_every_address_is_one_of_the_cluster(kind: Kind) -> None:
     for command in commands(kind, kind.strengths[-1]):
         addresses = set(re.findall(r"\d+\.\d+\.\d+\.\d+", " ".join(command)))
-        assert addresses <= {NODE.address, OUTSIDE.address}
+        assert addresses <= {NODE.address, ATTACKER.address}
 
 
 def test_strengths_rise_and_each_makes_another_attack(kind: Kind) -> None:

@@ -101,7 +101,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     def left(made: Cluster) -> tuple[bool, bool, bool]:
         namespaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout.split()
         group = GROUPS / "memory" / made.nodes[0].group
-        return made.outside.namespace in namespaces, group.exists(), str(tmp_path) in Path("/proc/mounts").read_text()
+        return made.attacker.namespace in namespaces, group.exists(), str(tmp_path) in Path("/proc/mounts").read_text()
 
     with cluster(["only"], tmp_path) as made:
         assert left(made) == (True, True, True)
