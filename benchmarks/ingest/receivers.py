@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from receiver.cli.processes import free_port
 from tests.servers import places
 from tests.servers.nodescore import Nodescore
-from tests.servers.process import Process, free_port
+from tests.servers.process import Process
 from tests.servers.prometheus import Prometheus, answers
 
 

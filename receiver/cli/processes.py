@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,9 @@ from receiver.promql import prometheus_snippet
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.1
+# Below those that Linux gives to outgoing connections, which could take one before a server listens on it.
+PORTS = range(20_000, 32_000)
+PORT_ATTEMPTS = 100
 # A line or two of a log say why a program ended.
 LOG_TAIL_CHARACTERS = 500
 
@@ -79,11 +83,12 @@ def answers(url: str) -> bool:
 
 
 def free_port(preferred: int = 0) -> int:
-    """The preferred port of 127.0.0.1 where it is free, else another."""
-    for port in (preferred, 0):
+    """The preferred port of 127.0.0.1 where it is free, else another that the kernel gives to no connection of ours."""
+    others = secrets.SystemRandom().sample(PORTS, PORT_ATTEMPTS)  # another process looks for one at the same time
+    for port in (preferred, *others) if preferred else others:
         try:
-            with socket.create_server(("127.0.0.1", port)) as listening:
-                return int(listening.getsockname()[1])
+            with socket.create_server(("127.0.0.1", port)):
+                return port
         except OSError:
             continue
     raise Unavailable("no free port on 127.0.0.1")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from receiver.cli.processes import free_port
 from tests.servers import places
 from tests.servers.nodescore import Nodescore
-from tests.servers.process import Process, Runner, free_port, wait_until
+from tests.servers.process import Process, Runner, wait_until
 from tests.servers.prometheus import NodeExporter, answers
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.servers.process import Process, free_port
+from receiver.cli.processes import free_port
+from tests.servers.process import Process
 from tests.servers.prometheus import answers, fetch
 
 SOURCE = Path(__file__).parents[2]

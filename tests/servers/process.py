@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +15,6 @@ STOP_TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.1
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(check: Callable[[], T | None], what: str, timeout_seconds: float = START_TIMEOUT_SECONDS) -> T:

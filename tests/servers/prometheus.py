@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from receiver.cli.processes import free_port
 from tests.servers import places
-from tests.servers.process import Process, free_port
+from tests.servers.process import Process
 
 Labels = dict[str, str]
 # The TCP states, which two features need; and without the collectors that Debian's build turns on and that would

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from receiver.cli.processes import free_port
 from tests.servers import places
-from tests.servers.process import Process, free_port, wait_until
+from tests.servers.process import Process, wait_until
 
 CONTAINER_PASSWORD = "only-for-tests"  # noqa: S105  a server on loopback that lives as long as the test run
 
