@@ -40,7 +40,7 @@ def moved(table: Table, found: Sequence[Attacked], number: int) -> list[Moved]:
     """Of one of the episodes of a table."""
     episode = found[number]
     rows = table.x[attacked_rows(table, [episode])]
-    quiet = table.x[_quiet(table, found, episode.node)]
+    quiet = table.x[quiet_rows(table, found, episode.node)]
     if not len(rows) or not len(quiet):
         return []
     result = []
@@ -56,7 +56,8 @@ def moved(table: Table, found: Sequence[Attacked], number: int) -> list[Moved]:
     return sorted(result, key=lambda one: -abs(one.sigmas))
 
 
-def _quiet(table: Table, found: Sequence[Attacked], node: str) -> Bool:
+def quiet_rows(table: Table, found: Sequence[Attacked], node: str) -> Bool:
+    """Rows of a node outside of its episodes and their aftermath [R]."""
     longer = [
         Attacked(one.node, one.kind, one.strength, one.start_ms, one.end_ms + AFTERMATH_MS, one.seed) for one in found
     ]

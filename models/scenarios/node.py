@@ -45,6 +45,8 @@ OUTSIDE_QUOTAS = 3  # of a node's, for each machine outside: several nodes are v
 FIRST_NODE_ADDRESS = 11
 SETTLE_SECONDS = 20.0
 POLL_SECONDS = 0.1
+# Features that only the machine as a whole has, whatever a node does: interrupts, and the kernel's totals of sockets.
+OF_THE_MACHINE = ("intr", "tcp_sock_alloc", "tcp_sock_mem", "udp_sock_mem")
 NEEDED = ("ip", "lxcfs", "nsenter", "unshare", "mkfs.ext4", "losetup")
 
 

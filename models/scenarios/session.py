@@ -28,6 +28,8 @@ from models.scenarios.attacks import KINDS, SINK_PORT
 from models.scenarios.dataset import Attacked
 from models.scenarios.plan import Episode, Plan
 from models.scenarios.programs import sink, visitors
+from models.scenarios.record import save
+from models.scenarios.record import sink as requests_sink
 from receiver import catalogue
 from receiver.cli.processes import Running, free_port, program, running
 from receiver.cli.stores import reading
@@ -71,8 +73,12 @@ def needed() -> tuple[str, ...]:
     return ("prometheus", *node.NEEDED, *COMMANDS_OF_WORK, *sorted(tools))
 
 
-def record(plan: Plan, folder: Path, say: Say) -> Path:
-    """Carry out a plan; the path of the session's table."""
+def record(plan: Plan, folder: Path, say: Say, recording: Path | None = None) -> Path:
+    """Carry out a plan; the path of the session's table.
+
+    With `recording`, what Prometheus sends is kept in that file too, in the form of `receiver.cli.recording`, the
+    episodes as its events.
+    """
     program(*EXPORTER)
     for name in needed():
         program(name)
@@ -81,7 +87,8 @@ def record(plan: Plan, folder: Path, say: Say) -> Path:
     with tempfile.TemporaryDirectory(prefix="nodescore-scenario-") as name, ExitStack() as stack:
         place = Path(name)
         cluster = stack.enter_context(node.cluster(plan.nodes, place))
-        servers = stack.enter_context(_servers(cluster, place, plan.seed))
+        sink_url, requests = stack.enter_context(requests_sink())
+        servers = stack.enter_context(_servers(cluster, place, plan.seed, sink_url if recording else None))
         stop = threading.Event()
         workers = [
             threading.Thread(target=_work, args=(one, number, cluster, stop, plan.seed))
@@ -92,6 +99,8 @@ def record(plan: Plan, folder: Path, say: Say) -> Path:
             thread.start()
         found = _attack(plan, cluster, servers, say)
         time.sleep(LAST_ROW_SECONDS)
+        if recording is not None:
+            save(recording, requests, _events(found))
         _label(servers.data_dir, found)
         exported = place / "exported.parquet"
         command = [sys.executable, "-m", "receiver", "export", str(exported), "--inputs"]
@@ -100,7 +109,7 @@ def record(plan: Plan, folder: Path, say: Say) -> Path:
 
 
 @contextmanager
-def _servers(cluster: node.Cluster, place: Path, seed: int) -> Iterator[Servers]:
+def _servers(cluster: node.Cluster, place: Path, seed: int, sink_url: str | None) -> Iterator[Servers]:
     """Exporters and web servers in the nodes, visitors and sinks outside, Nodescore and Prometheus on the machine."""
     with ExitStack() as stack:
         alive = []
@@ -127,7 +136,7 @@ def _servers(cluster: node.Cluster, place: Path, seed: int) -> Iterator[Servers]
         data = place / "nodescore-data"
         serve = [sys.executable, "-m", "receiver", "serve", "--listen", url.removeprefix("http://")]
         start("nodescore", [*serve, "--data-dir", str(data)]).await_ok(f"{url}/-/ready")
-        start("prometheus", _prometheus(cluster, place, f"{url}/api/v1/write"))
+        start("prometheus", _prometheus(cluster, place, f"{url}/api/v1/write", sink_url))
         servers = Servers(tuple(alive), data, url)
         _await_rows(servers, len(cluster.nodes))
         yield servers
@@ -154,7 +163,12 @@ def _sites(cluster: node.Cluster, seed: int) -> str:
     )
 
 
-def _prometheus(cluster: node.Cluster, place: Path, write_url: str) -> list[str]:
+def _prometheus(cluster: node.Cluster, place: Path, write_url: str, sink_url: str | None) -> list[str]:
+    snippet = prometheus_snippet(catalogue.load(), write_url)
+    if sink_url is not None:
+        (_, entry) = prometheus_snippet(catalogue.load(), sink_url).split("remote_write:\n")
+        entry = entry[: entry.index("scrape_configs:")].replace("name: nodescore", "name: recording")
+        snippet = snippet.replace("remote_write:\n", f"remote_write:\n{entry}")
     targets = "".join(
         f"      - targets: ['{one.address}:{node.EXPORTER_PORT}']\n        labels: {{node: {one.name!r}}}\n"
         for one in cluster.nodes
@@ -162,7 +176,7 @@ def _prometheus(cluster: node.Cluster, place: Path, write_url: str) -> list[str]
     configuration = place / "prometheus.yml"
     configuration.write_text(
         f"global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: {SCRAPE_SECONDS}s}}\n"
-        + prometheus_snippet(catalogue.load(), write_url)
+        + snippet
         + f"  - job_name: node\n    static_configs:\n{targets}",
         encoding="utf-8",
     )
@@ -262,6 +276,11 @@ def _label(data_dir: Path, found: Sequence[Attacked]) -> None:
                     created_ms=one.end_ms,
                 )
             )
+
+
+def _events(found: Sequence[Attacked]) -> list[tuple[int, str]]:
+    events = [(one.start_ms, f"{one.node}: {one.kind} begins") for one in found]
+    return sorted([*events, *((one.end_ms, f"{one.node}: {one.kind} ends") for one in found)])
 
 
 def _clock() -> str:

@@ -86,6 +86,9 @@ def record(
     minutes: Annotated[float, typer.Option(min=1, help="Of the session; a fifth of it is without attacks.")] = 30,
     seed: Annotated[int, typer.Option(min=1, help="Of the plan and the work; it names the session.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, max=20, help="Made on this machine, 0.15 CPU each at the most.")] = 6,
+    recording: Annotated[
+        Path | None, typer.Option(help="Keep what Prometheus sends too, for `demo --recording` and `replay`.")
+    ] = None,
 ) -> None:
     """Record a session: nodes at normal work, attacked at times, every attack labelled.
 
@@ -98,7 +101,7 @@ def record(
         from models.scenarios.session import record as record_session
 
         names = [f"s{seed}-n{number}" for number in range(nodes)]
-        path = record_session(plan(seed, names, minutes), folder, typer.echo)
+        path = record_session(plan(seed, names, minutes), folder, typer.echo, recording)
     typer.echo(f"{path}: {path.stat().st_size} bytes")
 
 

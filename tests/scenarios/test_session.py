@@ -12,6 +12,7 @@ from models.scenarios.plan import Episode, Plan
 from models.scenarios.session import record
 from models.table import read
 from receiver import catalogue
+from receiver.cli.recording import read as read_recording
 from receiver.errors import DataError
 from tests.servers import places
 
@@ -34,7 +35,8 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_attack_is_recorded_with_all_features_and_shows_in_what_it_moves(tmp_path: Path) -> None:
     said: list[str] = []
-    session = record(PLAN, tmp_path / "out", said.append)
+    kept = tmp_path / "recording.jsonl.gz"
+    session = record(PLAN, tmp_path / "out", said.append, kept)
     table = read(session)
     assert table.features == catalogue.load().feature_names
     assert [name.node for name in table.nodes] == ["s3-n0"]
@@ -46,6 +48,8 @@ def test_an_attack_is_recorded_with_all_features_and_shows_in_what_it_moves(tmp_
     assert table.attack is not None
     assert 2 <= table.attack.sum() <= 4
     assert "forks_total" in [moved.feature for moved in effect(session)[:3]]
+    events = [request.event for request in read_recording(kept) if request.event]
+    assert events == ["s3-n0: crash-loop begins", "s3-n0: crash-loop ends"]
     assert said[0].endswith("s3-n0: crash-loop 20, 15 s")
 
 
