@@ -24,15 +24,16 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from receiver.catalogue import Catalogue
-from receiver.columns import Float32, NodeName, Rows, Scores
+from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.journal import Journal
 from receiver.store.pages import header_faults, is_ours
+from receiver.store.parameters import newest, row_columns, score_columns
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 from receiver.store.reader import EmbeddedReader
 from receiver.store.salvage import complete, salvage
@@ -212,15 +213,15 @@ class EmbeddedStore(EmbeddedReader):
         model = self._model
         self._wait_for_disk("normal")
         with transaction(self._connection):
-            self._tables.upsert_row.run(self._connection, _row_columns(rows, self._sample_change + 1))
-            self._tables.upsert_fill.run(self._connection, _row_columns(fills, self._sample_change + 1 + len(rows)))
+            self._tables.upsert_row.run(self._connection, row_columns(rows, self._sample_change + 1))
+            self._tables.upsert_fill.run(self._connection, row_columns(fills, self._sample_change + 1 + len(rows)))
             if len(scores):
                 if model.version != finished.model_version:
                     model = self._model_of(finished.model_version)
-                columns = _score_columns(scores, self._score_change + 1, model.id)
+                columns = score_columns(scores, self._score_change + 1, model.id)
                 self._tables.insert_score.run(self._connection, columns)
             execute = self._connection.executemany
-            execute("UPDATE nodes SET last_row_ms = MAX(COALESCE(last_row_ms, ?1), ?1) WHERE id = ?2", _newest(rows))
+            execute("UPDATE nodes SET last_row_ms = MAX(COALESCE(last_row_ms, ?1), ?1) WHERE id = ?2", newest(rows))
             execute(
                 SET_PROGRESS,
                 ((CONSUMED, consumed_seq), (LAST_SAMPLE_CHANGE, sample_change), (LAST_SCORE_CHANGE, score_change)),
@@ -321,43 +322,3 @@ class _Model:
 
     version: str | None
     id: int
-
-
-def _row_columns(rows: Rows, first_change: int) -> list[tuple[Any, ...]]:
-    """Tuples for the upserts; SQLite stores a NaN as NULL by itself."""
-    changes = range(first_change, first_change + len(rows))
-    return list(zip(changes, rows.time_ms.tolist(), rows.node.tolist(), *rows.raw.T.tolist(), strict=True))
-
-
-def _score_columns(scores: Scores, first_change: int, model: int) -> list[tuple[Any, ...]]:
-    contributions: list[bytes | None] = [*_packed(scores.contribution)]
-    missing = np.isnan(scores.contribution)
-    if missing.any():
-        none_computed = np.logical_and.reduce(missing, axis=1).tolist()
-        contributions = [None if none else blob for none, blob in zip(none_computed, contributions, strict=True)]
-    columns = zip(
-        range(first_change, first_change + len(scores)),
-        scores.time_ms.tolist(),
-        scores.node.tolist(),
-        [model] * len(scores),
-        scores.score.tolist(),
-        _packed(scores.x),
-        contributions,
-        strict=True,
-    )
-    return list(columns)
-
-
-def _packed(vectors: Float32) -> list[bytes]:
-    """One little-endian blob a row."""
-    whole = np.ascontiguousarray(vectors, "<f4")
-    blobs: list[bytes] = whole.view(f"V{4 * vectors.shape[1]}").ravel().tolist()
-    return blobs
-
-
-def _newest(rows: Rows) -> Iterator[tuple[int, int]]:
-    """(time, node) of each node's newest row."""
-    order = np.lexsort((rows.time_ms, rows.node))
-    node, time_ms = rows.node[order], rows.time_ms[order]
-    newest = np.append(node[1:] != node[:-1], True)[: len(node)]
-    return zip(time_ms[newest].tolist(), node[newest].tolist(), strict=True)
