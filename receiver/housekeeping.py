@@ -51,6 +51,8 @@ class Housekeeping:
         if not _due(self._kept_ms, HOUSEKEEPING_SECONDS, now_ms):
             return
         pipeline = self._pipeline
+        if self._kept_ms:
+            pipeline.drift.fade((now_ms - self._kept_ms) / 1000)
         self._kept_ms = now_ms
         if _due(self._saved_ms, CHECKPOINT_SECONDS, now_ms):
             pipeline.checkpoint()
@@ -132,6 +134,9 @@ class Housekeeping:
         metrics.replica_elected.clear()
         for replica_set, replica in replicas.elected():
             metrics.replica_elected.labels("/".join(filter(None, replica_set)), replica).set(1)
+        metrics.feature_drift.clear()
+        for feature, index in pipeline.drift.indices().items():
+            metrics.feature_drift.labels(feature).set(index)
         metrics.journal_bytes.set(pipeline.store.journal.bytes)
         metrics.journal_records.set(pipeline.store.journal.records)
         metrics.store_bytes.set(pipeline.store_bytes)

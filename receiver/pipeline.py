@@ -23,6 +23,7 @@ import numpy as np
 from receiver.catalogue import Catalogue
 from receiver.columns import Bool, Rows, Scores
 from receiver.detector import Detector, NodeStates, Watch
+from receiver.drift import Drift
 from receiver.errors import StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
 from receiver.features import Features
@@ -80,6 +81,7 @@ class Pipeline:
         self.features = Features(catalogue)
         self.states = NodeStates(detector)
         self.watch = Watch(detector, catalogue.feature_names)
+        self.drift = Drift(detector.info)
         self.model_fault = ""
         self.newest_seq = 0
         self.store_bytes = 0  # when it was measured last
@@ -136,6 +138,7 @@ class Pipeline:
             for past in self.past(wall_ms - WARM_UP_SECONDS * 1000, wall_ms):
                 states.score(past)
             self.states = states
+            self.drift = Drift(detector.info)
             self.watch = Watch(detector, self.catalogue.feature_names)
         self.model_fault = ""
 
@@ -201,6 +204,7 @@ class Pipeline:
             self.handover.take_over(self.states, rows, self.table.nodes, now_ms)
         scores = self.states.score(rows)
         self.metrics.scoring_seconds.observe(time.perf_counter() - began)
+        self.drift.count(rows.x)
         self.expose(scores)
         self._count(departure, len(scores))
         self.keep(rows, self.features.rows(again), again.fills, scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -11,8 +12,13 @@ from onnx import TensorProto, helper
 from receiver.catalogue import Catalogue
 
 
-def write(path: Path, catalogue: Catalogue, version: str = "counting-1") -> Path:
-    """Write the model to `path`."""
+def write(
+    path: Path,
+    catalogue: Catalogue,
+    version: str = "counting-1",
+    quantiles: Mapping[str, Sequence[float]] | None = None,
+) -> Path:
+    """Write the model to `path`; `quantiles` are those of its training rows."""
     features = len(catalogue.feature_names)
 
     def floats(name: str, *shape: int | str) -> onnx.ValueInfoProto:
@@ -46,7 +52,7 @@ def write(path: Path, catalogue: Catalogue, version: str = "counting-1") -> Path
         "created": "2026-11-20T08:00:00Z",
         "features": json.dumps(catalogue.feature_names),
         "initial_state": "[0.0]",
-        "provenance": "{}",
+        "provenance": json.dumps({"data": {"quantiles": quantiles or {}}}),
     }
     helper.set_model_props(model, {f"nodescore.{name}": value for name, value in metadata.items()})
     onnx.save(model, path)

@@ -206,3 +206,16 @@ def test_the_shipped_model_takes_what_a_label_calls_normal_for_the_new_baseline(
         later_ms = NOW_MS + 180 * STEP_MS
         Housekeeping(pipeline, later_ms).keep(later_ms, later_ms)
         assert max(score(step) for step in range(180, 240)) < 1
+
+
+def test_how_far_a_feature_is_from_the_models_training_is_exposed(tmp_path: Path) -> None:
+    model = counting_model.write(tmp_path / "m.onnx", CATALOGUE, quantiles={"load1": [float(v) for v in range(11)]})
+    with running(tmp_path, model=model) as pipeline:
+        nodes = [series("node_load1", 20.0, instance=f"{node}:9100") for node in range(600)]
+        cpus = [series("node_cpu_seconds_total", 1.0, instance=f"{node}:9100", mode="idle") for node in range(600)]
+        pipeline.ingest(body(1, nodes + cpus), HEADERS[1], NOW_MS)
+        pipeline.flush(NOW_MS + DEADLINE_MS)
+        Housekeeping(pipeline, NOW_MS).keep(NOW_MS, NOW_MS)
+        text = pipeline.exposition.render("")[0].decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("nodescore_feature_drift{")]
+    assert line.startswith('nodescore_feature_drift{feature="load1"} 6.')

@@ -107,6 +107,12 @@ class Metrics:
             registry=registry,
         )
         self.rows_scored = counter("rows_scored", "Rows that passed through the detector.")
+        self.feature_drift = Gauge(
+            "nodescore_feature_drift",
+            "Population stability index of a feature: rows of the last hours against the model's training rows.",
+            ["feature"],
+            registry=registry,
+        )
         self.journal_bytes = gauge(
             "journal_bytes", "Size of the journal: what is not yet in rows, and what a restart rebuilds from."
         )
