@@ -9,15 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.detectors import auto, gradient_boosting, mean_z2, mlp, pca, random_forest, zscore
+from models.detectors import (
+    auto,
+    autoencoder,
+    gradient_boosting,
+    isolation_forest,
+    mean_z2,
+    mlp,
+    pca,
+    random_forest,
+    robust_z,
+    zscore,
+)
 from models.detectors.build import Build
 from models.table import Table
 
 DETECTORS: dict[str, Callable[[Table], Build]] = {
     "auto": auto.fit,
     "zscore": zscore.fit,
+    "robust_z": robust_z.fit,
     "mean_z2": mean_z2.fit,
     "pca": pca.fit,
+    "isolation_forest": isolation_forest.fit,
+    "autoencoder": autoencoder.fit,
     "random_forest": random_forest.fit,
     "gradient_boosting": gradient_boosting.fit,
     "mlp": mlp.fit,

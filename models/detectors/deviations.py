@@ -162,7 +162,7 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
         square = graph.op("Mul", deviation, deviation)
         square = graph.op("Min", square, graph.op("Mul", variance, graph.const(HUBER**2)))
         older = graph.op("Add", age, graph.const(VARIANCE_PRIOR_SECONDS * prior.stretch))
-        wider = _toward(graph, variance, square, graph.op("Div", weight, graph.op("Add", older, weight)))
+        wider = _toward(graph, variance, square, graph.op("Div", slowed, graph.op("Add", older, slowed)))
         least = np.maximum(LEAST_VARIANCE_SHARE * prior.variance, LEAST_DEVIATION**2)
         age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS * prior.stretch))
         return graph.op(

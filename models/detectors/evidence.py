@@ -63,6 +63,11 @@ def pull(z: Float32, direction: Float64, attack: Bool) -> Pull:
     return Pull(found.x[:-1].reshape(lengths, features), float(found.x[-1]))
 
 
+def width(features: int) -> int:
+    """How many numbers of evidence so many features give."""
+    return len(HALF_LIVES_SECONDS) * (min(TOP, features) + len(MEAN_CLIPS) + 1) + 1
+
+
 def evidence(z: Float32, prior: Prior, pulled: Pull) -> Float32:
     """[R, E] of z [R, H, F], as `write` does it."""
     signed = harm(z, prior.direction)

@@ -17,7 +17,12 @@ from models.table import Table
 def fit(rows: Table) -> Build:
     """One hidden layer; few rounds and strong decay, since rows side by side are nearly the same row."""
     network = MLPClassifier(
-        (16,), alpha=1.0, batch_size=512, max_iter=8, n_iter_no_change=8, random_state=supervised.SEED
+        hidden_layer_sizes=(16,),
+        alpha=1.0,
+        batch_size=512,
+        max_iter=8,
+        n_iter_no_change=8,
+        random_state=supervised.SEED,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop early

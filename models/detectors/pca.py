@@ -15,10 +15,11 @@ from sklearn.preprocessing import StandardScaler
 
 from models.detectors.build import Build
 from models.detectors.mean_z2 import LEAST_THRESHOLD, frame_of
-from models.frame import CLIP, framed
+from models.frame import CLIP, Scales, Times, framed
 from models.graph import ML_OPSET, OPSET, Graph
 from models.run import probe, run
 from models.table import Table
+from receiver.columns import Float64
 
 # Part of the variance of normal deviations that the components explain.
 EXPLAINED_VARIANCE = 0.9
@@ -30,17 +31,12 @@ _NEVER_ALARMS = 1e30
 
 def fit(rows: Table) -> Build:
     """Scales, then components of the deviations that the frame gives with them."""
-    normal = rows.normal()
-    fitted, times = frame_of(normal)
-    looking = framed(fitted, times, _NEVER_ALARMS, lambda _, deviations: deviations, raw_deviations=True)
-    deviations = np.clip(run(probe(looking), normal).contribution, -CLIP, CLIP)
-    scaler = StandardScaler().fit(deviations)
-    scaler.scale_ = np.maximum(scaler.scale_, MIN_SCALE)
-    components = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(scaler.transform(deviations))
+    fitted, times, scaler, scaled_rows = scaled_deviations(rows.normal())
+    components = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(scaled_rows)
     projection = make_pipeline(scaler, components)
     onnx_projection = to_onnx(
         projection,
-        initial_types=[("deviations", FloatTensorType([None, len(normal.features)]))],
+        initial_types=[("deviations", FloatTensorType([None, len(rows.features)]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
     )
 
@@ -53,3 +49,13 @@ def fit(rows: Table) -> Build:
     return Build(
         lambda threshold: framed(fitted, times, threshold, unexplained), LEAST_THRESHOLD * (1 - EXPLAINED_VARIANCE)
     )
+
+
+def scaled_deviations(normal: Table) -> tuple[Scales, Times, StandardScaler, Float64]:
+    """The frame of normal rows; what they deviate by in it, scaled [R, F]; and the scaler."""
+    fitted, times = frame_of(normal)
+    looking = framed(fitted, times, _NEVER_ALARMS, lambda _, deviations: deviations, raw_deviations=True)
+    deviations = np.clip(run(probe(looking), normal).contribution, -CLIP, CLIP)
+    scaler = StandardScaler().fit(deviations)
+    scaler.scale_ = np.maximum(scaler.scale_, MIN_SCALE)
+    return fitted, times, scaler, scaler.transform(deviations)

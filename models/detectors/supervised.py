@@ -1,6 +1,6 @@
 """Learners of labelled attacks, around one recurrent graph; each detector is one of them, or several that vote.
 
-    x ─▶ deviations (z) ─▶ evidence ─▶ learners, mean p ─▶ −log(1 − p) ÷ threshold = score;  score ≤ 1 ─▶ learn the row
+    x ─▶ deviations (z) ─▶ evidence ─▶ votes, mean p ─▶ −log(1 − p) ÷ threshold = score;  score ≤ 1 ─▶ learn the row
 
 In: rows with labelled attacks. Out: a `Build`, in −log(1 − p), which has no top. Raises `DataError` where there are
 too few attacks to learn from. Costs the learners' fits over `COPIES` times the rows, three streams of each.
@@ -11,7 +11,7 @@ teaches nothing; and copies in which features deviate more or less than they did
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models.detectors import boosted_trees, deviations, evidence, replay
+from models.detectors import deviations, evidence, replay, scored, trees
 from models.detectors.build import Build
 from models.detectors.deviations import CLIP, Prior
 from models.detectors.evidence import Pull
@@ -35,9 +35,16 @@ MIN_ATTACKS, MIN_ATTACK_ROWS = 3, 30
 COPIES = 4
 # By so much (σ of a logarithm) features deviate more or less in a copy, for so many rows in a row.
 GAIN_SIGMA, GAIN_ROWS = 0.4, 500
+# Rows that learners are fitted to, at most: more of them, being neighbours, teach little and take long.
+MAX_ROWS = 60_000
+# The pull's own probability counts this much among the votes: trees alone give many rows the same.
+PULL_VOTE = 0.1
 # p is believed up to here: the score stays finite.
 MAX_PROBABILITY = 1 - 1e-6
 SEED = 0
+
+
+Vote = Callable[[Graph, str], str]  # evidence [N, E] → probability of an attack [N, 1]
 
 
 class Learner(Protocol):
@@ -64,31 +71,25 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     streams = replay.augmented(rows)
     z, attack = _varied(replay.watch(prior, streams), replay.labels(streams), streams.node)
     pulled = evidence.pull(z, prior.direction, attack)
-    seen = evidence.evidence(z, prior, pulled)
-    fitted = [_exported(learner.fit(seen, attack.astype(np.int64)), seen.shape[1]) for learner in learners]
+    some = np.random.default_rng(SEED).permutation(len(z))[:MAX_ROWS]
+    seen, label = evidence.evidence(z[some], prior, pulled), attack[some].astype(np.int64)
+    voters = [_vote(learner.fit(seen, label), seen.shape[1]) for learner in learners]
     return Build(
-        lambda threshold: _close(prior, pulled, fitted, threshold), least=-np.log(0.5) / 8, even=float(-np.log(0.5))
+        lambda threshold: _close(prior, pulled, voters, threshold), least=-np.log(0.5) / 8, even=float(-np.log(0.5))
     )
 
 
-def _close(prior: Prior, pulled: Pull, learners: Sequence[onnx.ModelProto], threshold: float) -> onnx.ModelProto:
+def _close(prior: Prior, pulled: Pull, voters: Sequence[Vote], threshold: float) -> onnx.ModelProto:
     graph = Graph()
     observed = deviations.observe(graph, prior)
     seen = evidence.write(graph, observed.z, prior, pulled)
-    votes = [graph.embed(learner, seen, "probabilities") for learner in learners]
-    attack = [graph.columns(vote, 1, 2) for vote in votes]
-    mean = graph.op("Div", graph.op("Sum", *attack), graph.const(len(attack)))
+    votes = [vote(graph, seen) for vote in voters]
+    learnt = graph.op("Mul", graph.op("Sum", *votes), graph.const((1 - PULL_VOTE) / len(votes)))
+    width = evidence.width(len(prior.names))
+    pull_odds = graph.columns(seen, width - 1, width)
+    mean = graph.op("Add", learnt, graph.op("Mul", graph.op("Sigmoid", pull_odds), graph.const(PULL_VOTE)))
     calm = graph.op("Sub", graph.const(1), graph.op("Clip", mean, graph.const(0), graph.const(MAX_PROBABILITY)))
-    surprise = graph.op("Div", graph.op("Neg", graph.op("Log", calm)), graph.const(threshold))
-    score = graph.op("Squeeze", surprise, graph.const([1], np.int64))
-    calm_now = graph.op("Cast", graph.op("LessOrEqual", surprise, graph.const(1)), to=onnx.TensorProto.FLOAT)
-    return graph.close(
-        score=score,
-        next_state=observed.next_state(calm_now),
-        contribution=evidence.contribution(graph, observed.z, score, prior.direction),
-        features=prior.names,
-        state=prior.initial_state(),
-    )
+    return scored.close(graph, prior, observed, graph.op("Neg", graph.op("Log", calm)), threshold)
 
 
 def _varied(z: Float32, attack: Bool, node: Int32) -> tuple[Float32, Bool]:
@@ -120,13 +121,15 @@ def _starts(rows: Table) -> Int32:
     return np.flatnonzero(attack & ~before).astype(np.int32)
 
 
-def _exported(learner: Learner, width: int) -> onnx.ModelProto:
+def _vote(learner: Learner, width: int) -> Vote:
+    """What writes the learner's probability of an attack [N, 1] over evidence."""
     if isinstance(learner, HistGradientBoostingClassifier):
-        return boosted_trees.export(learner)
-    exported: onnx.ModelProto = to_onnx(
+        boosted = trees.boosted(learner)
+        return lambda graph, seen: graph.op("Sigmoid", graph.embed(boosted, seen))
+    exported = to_onnx(
         learner,
         initial_types=[("evidence", FloatTensorType([None, width]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
         options={id(learner): {"zipmap": False}},
     )
-    return exported
+    return lambda graph, seen: graph.columns(graph.embed(exported, seen, "probabilities"), 1, 2)

@@ -13,6 +13,7 @@ import onnx
 from models.detectors.build import Build
 from models.graph import Graph
 from models.table import Table
+from receiver.columns import Bool, Float64
 
 UNUSUAL = 2.0
 # One feature must not outweigh all others for ever.
@@ -23,24 +24,34 @@ MIN_RELATIVE_SCALE = 0.01
 
 def fit(rows: Table) -> Build:
     """Mean and standard deviation of the normal rows."""
+    names, values, known = known_values(rows)
+    return beyond(names, known, np.nanmean(values, axis=0), np.nanstd(values, axis=0))
+
+
+def known_values(rows: Table) -> tuple[tuple[str, ...], Float64, Bool]:
+    """Features; their values on normal rows [R, F], NaN where missing, 0 where always; which were ever seen [F]."""
     normal = rows.normal()
     values = np.where(np.isfinite(normal.x), normal.x, np.nan).astype(np.float64)
-    known = ~np.isnan(values).all(axis=0)
+    known = np.asarray((~np.isnan(values)).any(axis=0))
     values[:, ~known] = 0
-    mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    scale = np.maximum(scale, MIN_RELATIVE_SCALE * np.maximum(np.abs(mean), 1e-3))
+    return normal.features, values, known
+
+
+def beyond(names: tuple[str, ...], known: Bool, centre: Float64, scale: Float64) -> Build:
+    """The detector of how far features [F] lie beyond usual."""
+    scale = np.maximum(scale, MIN_RELATIVE_SCALE * np.maximum(np.abs(centre), 1e-3))
 
     def build(threshold: float) -> onnx.ModelProto:
         graph = Graph()
-        deviation = graph.op("Div", graph.op("Sub", "x", graph.const(mean)), graph.const(scale))
+        deviation = graph.op("Div", graph.op("Sub", "x", graph.const(centre)), graph.const(scale))
         size = graph.op("Where", graph.op("IsNaN", "x"), graph.const(0), graph.op("Abs", deviation))
         size = graph.op("Clip", size, graph.const(UNUSUAL), graph.const(CLIP))
-        beyond = graph.op("Mul", graph.op("Sub", size, graph.const(UNUSUAL)), graph.const(known / threshold))
+        above = graph.op("Mul", graph.op("Sub", size, graph.const(UNUSUAL)), graph.const(known / threshold))
         return graph.close(
-            score=graph.op("ReduceSum", beyond, graph.const([1], np.int64), keepdims=0),
+            score=graph.op("ReduceSum", above, graph.const([1], np.int64), keepdims=0),
             next_state="state",
-            contribution=beyond,
-            features=normal.features,
+            contribution=above,
+            features=names,
             state=np.zeros(0, np.float32),
         )
 

@@ -20,7 +20,7 @@ LEARNERS = ("random_forest", "gradient_boosting", "mlp")
 
 @cache
 def trained(name: str, missing: tuple[str, ...] = ("lis_conn",)) -> onnx.ModelProto:
-    """A detector trained on made-up nodes of three hours: ten calm ones, or six attacked ones where it needs labels."""
+    """A detector trained on made-up nodes: ten calm ones, or four attacked ones where it needs labels."""
     calm = table(nodes=10, seconds=3 * 3600, step=5, missing=missing, busy_spread=2)
     if name not in LEARNERS:
         return fit(calm, name, 0.1, "budget")[0]
@@ -28,13 +28,13 @@ def trained(name: str, missing: tuple[str, ...] = ("lis_conn",)) -> onnx.ModelPr
 
 
 def attacked(missing: tuple[str, ...] = ()) -> Table:
-    """Six nodes, each with an attack an hour or so."""
-    whole = table(nodes=6, seconds=3 * 3600, step=5, missing=missing, busy_spread=2)
+    """Four nodes, with four attacks each in two hours."""
+    whole = table(nodes=4, seconds=7200, step=10, missing=missing, busy_spread=2)
     attack = np.zeros(len(whole), bool)
     seconds = (whole.time_ms - whole.time_ms[0]) / 1000
-    for begins in (1500, 4200, 6600, 9900):
+    for begins in (1000, 2600, 4600, 6400):
         attack |= (seconds >= begins) & (seconds < begins + 240)
-    under = table(nodes=6, seconds=3 * 3600, step=5, missing=missing, busy_spread=2, attack=(0, 3 * 3600))
+    under = table(nodes=4, seconds=7200, step=10, missing=missing, busy_spread=2, attack=(0, 7200))
     x = np.where(attack[:, None], under.x, whole.x)
     return replace(whole, x=x, attack=attack)
 
