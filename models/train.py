@@ -39,6 +39,7 @@ from models.table import Table
 from receiver.columns import Bool
 from receiver.detector import Detector
 from receiver.detector.model import CONTRACT
+from receiver.drift import CLASSES
 from receiver.errors import ConfigurationError, DataError
 
 Objective = Literal["budget", "accuracy"]
@@ -161,7 +162,15 @@ def describe_data(table: Table, path: Path) -> dict[str, Any]:
         "missing_features": [
             name for name, column in zip(table.features, table.x.T, strict=True) if np.isnan(column).all()
         ],
+        "quantiles": quantiles(table.normal()),
     }
+
+
+def quantiles(normal: Table) -> dict[str, list[float]]:
+    """Of each feature that there is, what `receiver.drift` compares with: least value, deciles, largest."""
+    shares = np.linspace(0, 1, CLASSES + 1)
+    finite = {name: column[np.isfinite(column)] for name, column in zip(normal.features, normal.x.T, strict=True)}
+    return {name: np.quantile(values, shares).tolist() for name, values in finite.items() if len(values)}
 
 
 def finish(model: onnx.ModelProto, name: str, created_ms: int, provenance: dict[str, Any]) -> dict[str, Any]:
