@@ -12,9 +12,6 @@ from models.scenarios.dataset import Attacked
 from models.table import read
 from receiver.errors import DataError
 
-LARGEST_BYTES = 10_000_000
-SESSIONS = dataset.sessions()
-
 
 def exported(path: Path, attack: list[int]) -> Path:
     times = pa.array([1000, 2000, 3000, 1000, 2000, 3000], pa.timestamp("ms", "UTC"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from models.scenarios.node import GROUPS, Cluster, Node, cluster
+from models.scenarios.isolation import GROUPS
+from models.scenarios.node import Cluster, Node, cluster
 
 pytestmark = pytest.mark.real("netns", "groups", "lxcfs", "stress-ng")
 

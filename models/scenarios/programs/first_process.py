@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 OF_LXCFS = ("meminfo", "loadavg")
@@ -21,22 +22,23 @@ OF_PROC_FILES = {"stat": "stat", "vmstat": "vmstat", "diskstats": "diskstats", "
 def main() -> None:
     """Set up, then serve."""
     root, address, lxcfs, proc_files = sys.argv[1:]
+    mount("-t", "proc", "proc", f"{root}/proc")
+    mount("-t", "sysfs", "sysfs", f"{root}/sys")
+    mount("--rbind", "/dev", f"{root}/dev")
+    for name in OF_LXCFS:
+        mount("--bind", f"{lxcfs}/proc/{name}", f"{root}/proc/{name}")
+    for name, place in OF_PROC_FILES.items():
+        mount("--bind", f"{proc_files}/{name}", f"{root}/proc/{place}")
     with socket.socket(socket.AF_UNIX) as listening:
+        # Not before the mounts: `proc_files` does one thing at a time, and would wait for us while we wait for it.
         listening.bind(address)
         listening.listen()
-        mount("-t", "proc", "proc", f"{root}/proc")
-        mount("-t", "sysfs", "sysfs", f"{root}/sys")
-        mount("--rbind", "/dev", f"{root}/dev")
-        for name in OF_LXCFS:
-            mount("--bind", f"{lxcfs}/proc/{name}", f"{root}/proc/{name}")
-        for name, place in OF_PROC_FILES.items():
-            mount("--bind", f"{proc_files}/{name}", f"{root}/proc/{place}")
         os.chroot(root)
         os.chdir("/")
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # orphans are ours, and nobody asks how they ended
         while True:
             asking, _ = listening.accept()
-            with asking:
+            with asking, suppress(OSError):  # it may have given up
                 asking.sendall(Path("/proc/sys/kernel/ns_last_pid").read_bytes())
 
 
