@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from models.scenarios.node import QUOTA_CPUS, Node, Outside
 from models.scenarios.programs import miner
 
-SINK_PORT = 9000
-POOL_PORT = SINK_PORT + 1
+SINK_PORT, POOL_PORT = 9000, 9001
 WEB_PORT = 80
 UPLOAD_FILE = "/srv/secret"  # what an exfiltration takes, over and over
 UPLOAD_BYTES = 64_000_000

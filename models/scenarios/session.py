@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.scenarios import dataset, node, work
-from models.scenarios.attacks import KINDS, SINK_PORT
+from models.scenarios.attacks import KINDS, POOL_PORT, SINK_PORT
 from models.scenarios.dataset import Attacked
 from models.scenarios.plan import Episode, Plan
 from models.scenarios.programs import sink, visitors
@@ -64,7 +64,7 @@ class Servers:
 
     running: tuple[Running, ...]
     data_dir: Path
-    write_url: str
+    url: str  # of Nodescore
 
 
 def needed() -> tuple[str, ...]:
@@ -123,10 +123,11 @@ def _servers(cluster: node.Cluster, place: Path, seed: int, sink_url: str | None
             subprocess.run(prepare, input=work.NGINX_CONFIGURATION.encode(), check=True, timeout=120)  # noqa: S603
             exporter = start(f"exporter-{one.name}", one.argv(*_exporter(one), within_quota=False))
             exporter.await_ok(f"http://{one.address}:{node.EXPORTER_PORT}/metrics")
-            start(f"web-{one.name}", one.argv(*work.web_server())).await_ok(f"http://{one.address}/page0")
-            alive.pop()  # an attack may end it
+            web = start(f"web-{one.name}", one.argv(*work.web_server()))
+            web.await_ok(f"http://{one.address}/page0")
+            alive.remove(web)  # what comes now may end it
         for outside in (cluster.visitors, cluster.attacker):
-            take = [sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT)]
+            take = [sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT), str(POOL_PORT)]
             start(f"sink-{outside.namespace}", outside.argv(*take))
         start(
             "visitors",
@@ -191,7 +192,7 @@ def _await_rows(servers: Servers, count: int) -> None:
     while True:
         for server in servers.running:
             server.check()
-        with urllib.request.urlopen(f"{servers.write_url}/api/v1/nodes", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{servers.url}/api/v1/nodes", timeout=10) as answer:  # noqa: S310
             if len(json.load(answer)["nodes"]) == count:
                 return
         if time.monotonic() > give_up:

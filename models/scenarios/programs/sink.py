@@ -1,7 +1,7 @@
-"""A machine that takes what it is sent and keeps nothing: `sink.py ADDRESS PORT`, until it is killed.
+"""A machine that takes what it is sent and keeps nothing: `sink.py ADDRESS PORT POOL_PORT`, until it is killed.
 
-PUT takes an upload, whatever is in it; a connection to PORT + 1 is read line by line, each answered, as a mining pool
-answers the shares of its miners.
+PUT to PORT takes an upload, whatever is in it; what comes to POOL_PORT is read line by line, each answered, as a mining
+pool answers the shares of its miners.
 """
 
 import http.server
@@ -62,8 +62,8 @@ class Threads(socketserver.ThreadingTCPServer):
 
 def main() -> None:
     """Both servers."""
-    address, port = sys.argv[1], int(sys.argv[2])
-    pool = Threads((address, port + 1), Pool)
+    address, port, pool_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    pool = Threads((address, pool_port), Pool)
     threading.Thread(target=pool.serve_forever, daemon=True).start()
     Threads((address, port), Uploads).serve_forever()
 
