@@ -59,17 +59,20 @@ def measure(
         cases = _cases(name, data, part)
         if not cases:
             continue
+        objective = cases[0].objective
         views, training = _score(name, cases, [RANDOM, *detectors, PERFECT], out, part, seed)
         lines += [f"### {SETS[name].title}", ""]
         found[name] = {"training": training, "views": {}}
         for view, by_detector in views.items():
-            of_view = {detector: figures(nodes, cases[0].objective) for detector, nodes in by_detector.items()}
+            of_view = {detector: figures(nodes, objective) for detector, nodes in by_detector.items()}
             differences = {
-                f"{detector} − {DEFAULT}": against(of_view[DEFAULT]["per_node"], of_view[detector]["per_node"], seed)
+                f"{detector} − {DEFAULT}": against(
+                    of_view[DEFAULT]["per_node"], of_view[detector]["per_node"], objective, seed
+                )
                 for detector in detectors
                 if DEFAULT in detectors and detector != DEFAULT
             }
-            drawn = {} if cases[0].objective == "accuracy" else _draw(name, view, by_detector, out, part)
+            drawn = {} if objective == "accuracy" else _draw(name, view, by_detector, out, part)
             lines += report.view(f"{name}: {view}", of_view, differences)
             found[name]["views"][view] = {
                 "detectors": of_view,

@@ -14,10 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from models.train import Objective
 from receiver.columns import Float64
 
 DRAWS = 10_000
-MEASURES = ("auc_pr", "auc_roc", "best_f1", "vus_pr", "event_recall_open", "accuracy", "false_positive_rate")
+# What is compared is what the threshold is for: an accuracy threshold says nothing of alerts, a budget nothing of rows.
+MEASURES: Mapping[Objective, tuple[str, ...]] = {
+    "accuracy": ("accuracy", "accuracy_settled", "false_positive_rate", "auc_roc"),
+    "budget": ("auc_pr", "auc_roc", "best_f1", "vus_pr", "event_recall_open"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,11 @@ def paired(one: Float64, other: Float64, seed: int) -> Difference:
 
 
 def against(
-    reference: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]], seed: int
+    reference: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]], objective: Objective, seed: int
 ) -> dict[str, Difference]:
-    """Of two `per_node` figures, the differences other − reference of all `MEASURES` that both have."""
+    """Of two `per_node` figures, the differences other − reference of the objective's `MEASURES` that both have."""
     found = {}
-    for measure in MEASURES:
+    for measure in MEASURES[objective]:
         pairs = [
             (other[node][measure], figure[measure])
             for node, figure in reference.items()

@@ -39,10 +39,16 @@ def test_only_nodes_and_measures_that_both_have_are_compared() -> None:
         "c": {"auc_pr": 0.3},
     }
     other: dict[str, dict[str, Any]] = {"a": {"auc_pr": 0.2, "accuracy": 0.9}, "b": {"auc_pr": 0.3}}
-    found = against(reference, other, seed=0)
+    found = against(reference, other, "budget", seed=0)
     assert set(found) == {"auc_pr"}
     assert found["auc_pr"].nodes == 2
     assert found["auc_pr"].mean == pytest.approx(0.1)
+
+
+def test_what_an_accuracy_threshold_does_to_alerts_is_not_compared() -> None:
+    figures = {name: dict.fromkeys(("accuracy", "event_recall_open"), 0.5) for name in ("a", "b")}
+    assert set(against(figures, figures, "accuracy", seed=0)) == {"accuracy"}
+    assert set(against(figures, figures, "budget", seed=0)) == {"event_recall_open"}
 
 
 def day(scores: dict[int, float]) -> Labelled:
