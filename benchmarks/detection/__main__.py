@@ -54,6 +54,7 @@ def measure(
     """Figures by set, view and detector, which are also written to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
+    reference = DEFAULT if DEFAULT in detectors else detectors[0]
     lines = [f"Threshold from training data, {FALSE_ALERTS_PER_NODE_DAY} false alerts a node-day asked for.", ""]
     for name in sets:
         cases = _cases(name, data, part)
@@ -66,11 +67,11 @@ def measure(
         for view, by_detector in views.items():
             of_view = {detector: figures(nodes, objective) for detector, nodes in by_detector.items()}
             differences = {
-                f"{detector} − {DEFAULT}": against(
-                    of_view[DEFAULT]["per_node"], of_view[detector]["per_node"], objective, seed
+                f"{detector} − {reference}": against(
+                    of_view[reference]["per_node"], of_view[detector]["per_node"], objective, seed
                 )
                 for detector in detectors
-                if DEFAULT in detectors and detector != DEFAULT
+                if detector != reference
             }
             drawn = {} if objective == "accuracy" else _draw(name, view, by_detector, out, part)
             lines += report.view(f"{name}: {view}", of_view, differences)

@@ -67,7 +67,7 @@ def test_a_detector_stands_between_random_and_perfect(folder: Path) -> None:
     assert by_detector["perfect"]["event_recall_open"] == 1.0
     text = (folder / "a" / "tables-test.md").read_text()
     assert "| random |" in text
-    assert "zscore − mean_z2" in text
+    assert "mean_z2 − zscore" in text
 
 
 def test_a_second_run_takes_the_scores_that_are_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
