@@ -10,7 +10,7 @@ Whatever decides the rate decides what is normal: at rate 0 the baseline stands 
 training the labels decide (`models.detectors.replay`), in service the detector's own score.
 
 **Compress**: asinh(x / unit), as in `models.frame`. **Level**: the mean of a node's rows, turning with time into an
-exponential one; its first row is its first level. A deviation beyond `HUBER` standard deviations teaches no more than
+exponential one; it begins anew with a node's second row. A deviation beyond `HUBER` standard deviations teaches no more than
 that, and one in the harmful direction weighs `HARMFUL_RATE` as much as a harmless one: the calm side is normal.
 **Variance**: begins with the population's and cannot fall far below it.
 
@@ -44,8 +44,8 @@ INFANT_SECONDS = 90.0
 TRUSTING_SECONDS = 30.0
 # A row speaks for the time since the one before, within these: a gap is no evidence.
 MIN_ROW_SECONDS, MAX_ROW_SECONDS = 1.0, 60.0
-# The first row counts like so much time before it.
-FIRST_SECONDS = 1.0
+# A node's first row counts for next to nothing: recordings of rates begin with a row of zeros as often as not.
+FIRST_ROW_SECONDS = 0.01
 HUBER = 3.0
 HARMFUL_RATE = 0.5
 CLIP = 10.0
@@ -53,6 +53,8 @@ CLIP = 10.0
 LEAST_VARIANCE_SHARE, LEAST_DEVIATION = 0.03, 0.003
 # What is slower than this is drift, not scatter.
 DRIFT_HALF_LIFE_SECONDS = 600.0
+# What rarely leaves its level has no scatter between quantiles: of all its variance, so much counts at least.
+RARE_SHARE = 0.1
 # Between these quantiles lie 2.56 standard deviations of a normal distribution.
 QUANTILES, QUANTILE_DEVIATIONS = (0.1, 0.9), 2.563
 
@@ -102,7 +104,7 @@ def fit(normal: Table) -> Prior:
 
 
 def _variance(x: Float32, unit: Float64, seconds: float, stretch: float) -> Float64:
-    """Of one node's rows in time order [R, F]: the squared scatter of each feature, by quantiles; NaN if never seen."""
+    """Of one node's rows in time order [R, F]: the squared scatter of each feature; NaN if never seen."""
     found = np.full(x.shape[1], np.nan)
     for feature in range(x.shape[1]):
         values = x[np.isfinite(x[:, feature]), feature]
@@ -111,7 +113,7 @@ def _variance(x: Float32, unit: Float64, seconds: float, stretch: float) -> Floa
             fast = _trailing(values, seconds / (stretch * HALF_LIVES_SECONDS[0]))
             slow = _trailing(fast, seconds / (stretch * DRIFT_HALF_LIFE_SECONDS), float(np.median(fast)))
             low, high = np.quantile(fast - slow, QUANTILES)
-            found[feature] = ((high - low) / QUANTILE_DEVIATIONS) ** 2
+            found[feature] = max(((high - low) / QUANTILE_DEVIATIONS) ** 2, float((fast - slow).var()) * RARE_SHARE)
     return found
 
 
@@ -133,7 +135,7 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
     present = graph.op("Cast", graph.op("Not", missing), to=onnx.TensorProto.FLOAT)
     units = graph.op("Div", graph.op("Where", missing, graph.const(0), x), graph.const(prior.unit))
     value = graph.op("Asinh", graph.op("Clip", units, graph.const(-MAX_UNITS), graph.const(MAX_UNITS)))
-    first = graph.op("Equal", age, graph.const(0))
+    first = graph.op("LessOrEqual", age, graph.const(FIRST_ROW_SECONDS))
     seconds = graph.op("Unsqueeze", "elapsed_seconds", graph.const([1], np.int64))
     averages = [
         graph.op("Where", first, value, _toward(graph, average, value, graph.op("Mul", present, gain)))
@@ -151,14 +153,14 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
     def next_state(rate: str) -> str:
         grown = graph.op("Less", graph.const(INFANT_SECONDS * prior.stretch), age)
         row = graph.op("Clip", seconds, graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS * prior.stretch))
+        row = graph.op("Where", graph.op("Equal", age, graph.const(0)), graph.const(FIRST_ROW_SECONDS), row)
         weight = graph.op("Mul", graph.op("Mul", row, present), graph.op("Where", grown, rate, graph.const(1)))
         deviation = graph.op("Sub", averages[0], level)
         trusting = graph.op("Less", age, graph.const(TRUSTING_SECONDS * prior.stretch))
         lesson, slowness = _lesson(graph, deviation, sigma, prior.direction)
         lesson = graph.op("Where", trusting, deviation, lesson)
         slowed = graph.op("Mul", weight, graph.op("Where", trusting, graph.const(1), slowness))
-        older = graph.op("Add", age, graph.const(FIRST_SECONDS * prior.stretch))
-        gain = graph.op("Div", slowed, graph.op("Add", older, slowed))
+        gain = graph.op("Div", slowed, graph.op("Add", age, graph.op("Max", slowed, graph.const(FIRST_ROW_SECONDS))))
         square = graph.op("Mul", deviation, deviation)
         square = graph.op("Min", square, graph.op("Mul", variance, graph.const(HUBER**2)))
         older = graph.op("Add", age, graph.const(VARIANCE_PRIOR_SECONDS * prior.stretch))

@@ -44,16 +44,16 @@ def harm(z: Float32, direction: Float64) -> Float32:
 def pull(z: Float32, direction: Float64, attack: Bool) -> Pull:
     """Fit the weights to labelled z [R, H, F]."""
     _, lengths, features = z.shape
-    inputs = np.clip(harm(z, direction), -HARMLESS_CLIP, CLIP).reshape(len(z), -1)
-    target = attack.astype(np.float32)
+    inputs = np.clip(harm(z, direction), -HARMLESS_CLIP, CLIP).reshape(len(z), -1).astype(np.float64)
+    target = attack.astype(np.float64)
 
     def loss(parameters: Float64) -> tuple[float, Float64]:
         weight, bias = parameters[:-1], parameters[-1]
-        odds = inputs @ weight.astype(np.float32) + np.float32(bias)
+        odds = inputs @ weight + bias
         wrong = 1 / (1 + np.exp(-odds)) - target
         value = float((np.logaddexp(0, odds) - target * odds).mean()) + RIDGE * float(weight @ weight)
-        gradient = inputs.T @ wrong / np.float32(len(inputs)) + 2 * RIDGE * weight
-        return value, np.append(gradient, wrong.mean()).astype(np.float64)
+        gradient = inputs.T @ wrong / len(inputs) + 2 * RIDGE * weight
+        return value, np.append(gradient, wrong.mean())
 
     size = inputs.shape[1]
     bounds = [(0.0, None)] * size + [(None, None)]

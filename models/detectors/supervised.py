@@ -70,9 +70,10 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     prior = deviations.fit(rows.normal())
     streams = replay.augmented(rows)
     z, attack = _varied(replay.watch(prior, streams), replay.labels(streams), streams.node)
-    pulled = evidence.pull(z, prior.direction, attack)
     some = np.random.default_rng(SEED).permutation(len(z))[:MAX_ROWS]
-    seen, label = evidence.evidence(z[some], prior, pulled), attack[some].astype(np.int64)
+    z, attack = z[some], attack[some]
+    pulled = evidence.pull(z, prior.direction, attack)
+    seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
     voters = [_vote(learner.fit(seen, label), seen.shape[1]) for learner in learners]
     return Build(
         lambda threshold: _close(prior, pulled, voters, threshold), least=-np.log(0.5) / 8, even=float(-np.log(0.5))
