@@ -1,9 +1,10 @@
-"""What may be looked at while detectors are tuned, and what only when they are judged. Fixed before any tuning.
+"""What may be looked at while detectors are tuned, and what only when they are judged.
 
-Rows are split by time, by node, by workload or by run, never shuffled: rows side by side are nearly the same row.
-Every set has two parts. `tuning` is for choosing anything at all: features, half-lives, learners and their
-settings, by looking at whatever labels the part has. `test` is run when the choice is made; no choice follows
-from it. A detector's fit and its threshold come from the training side of either part, never from its measured side.
+Fixed before the benchmark first ran. Rows are split by time, by node, by workload or by run, never shuffled: rows
+side by side are nearly the same row. Every set has two parts. `tuning` is for choosing anything at all: features,
+half-lives, learners and their settings, by looking at whatever labels the part has. `test` is run when the choice is
+made; no choice follows from it. A detector's fit and its threshold come from the training side of either part, never
+from its measured side.
 
 eks               tuning  the first 60 % in time of every workload, one workload left out at a time
                   test    the workload left out, whole, trained on the others, whole; and its last 40 % by itself,

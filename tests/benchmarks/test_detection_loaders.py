@@ -15,6 +15,8 @@ import pytest
 from benchmarks.detection import aks, eks, hpas, machines, scenarios
 from benchmarks.detection.cases import START_MS
 from benchmarks.detection.sets import SETS
+from benchmarks.detection.splits import Part
+from models.scenarios import dataset
 from receiver.catalogue import load
 from receiver.errors import DataError
 
@@ -238,6 +240,22 @@ def test_our_scenarios_tune_on_the_ends_of_the_training_nodes(tmp_path: Path) ->
     assert [name.node for name in stream.table.nodes] == ["session-1/n1"]
     assert np.flatnonzero(stream.views["all"]).tolist() == list(range(70, 100))
     assert case.train.x[:, 0].max() < 70
+
+
+@pytest.mark.skipif(not dataset.sessions(), reason="no session of our own scenarios is recorded yet")
+@pytest.mark.parametrize("part", ["tuning", "test"])
+def test_the_sessions_that_ship_are_read(part: Part) -> None:
+    (case,) = scenarios.own(part)
+    (stream,) = case.streams
+    assert set(stream.table.features) == set(FEATURES)
+    assert len({episode.kind for episode in stream.episodes}) > 1
+    if part == "test":
+        assert not set(case.train.nodes) & set(stream.table.nodes)
+        attacked = np.zeros(len(stream.table), bool)
+        for episode in stream.episodes:
+            inside = (stream.table.time_ms >= episode.start_ms) & (stream.table.time_ms <= episode.end_ms)
+            attacked |= inside & (stream.table.node == episode.node)
+        assert np.array_equal(attacked, eks.labels(stream.table))
 
 
 def test_where_nothing_is_recorded_it_says_what_records(tmp_path: Path) -> None:
