@@ -10,8 +10,8 @@ Whatever decides the rate decides what is normal: at rate 0 the baseline stands 
 training the labels decide (`models.detectors.replay`), in service the detector's own score.
 
 **Compress**: asinh(x / unit), as in `models.frame`. **Level**: the mean of a node's rows, turning with time into an
-exponential one; it begins anew with a node's second row. A deviation beyond `HUBER` standard deviations teaches no more than
-that, and one in the harmful direction weighs `HARMFUL_RATE` as much as a harmless one: the calm side is normal.
+exponential one; it begins anew with a node's second row. A deviation beyond `HUBER` standard deviations teaches no more
+than that, and one in the harmful direction weighs `HARMFUL_RATE` as much as a harmless one: the calm side is normal.
 **Variance**: begins with the population's and cannot fall far below it.
 
 All times are for rows of `ROW_SECONDS` and less; where rows are further apart, they are stretched alike.
