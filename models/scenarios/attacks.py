@@ -20,6 +20,7 @@ UPLOAD_FILE = "/srv/secret"  # what an exfiltration takes, over and over
 UPLOAD_BYTES = 64_000_000
 SECONDS = (30, 80)
 MINING_SECONDS = (60, 120)
+OF_CONNECTIONS = ("est_conn", "tcp_sock_inuse", "ipv4_sock_inuse", "open_fds")
 
 Command = list[str]
 
@@ -33,7 +34,7 @@ class Kind:
     unit: str
     strengths: tuple[float, ...]
     seconds: tuple[int, int]  # the shortest and the longest episode
-    moves: tuple[str, ...]  # features that it moves by what it does, not by what was seen
+    moves: tuple[str, ...]  # features of the node that it moves by what it is, not those that were seen to move
     tools: tuple[str, ...]
     commands: Callable[[Node, Outside, float, int], Sequence[Command]]
 
@@ -117,7 +118,7 @@ PORT_SCAN = Kind(
     unit="ports a second",
     strengths=(20, 100, 400, 1000),
     seconds=SECONDS,
-    moves=("net_receive", "transmit_packets", "intr"),
+    moves=("net_receive", "transmit_packets"),
     tools=("nmap",),
     commands=_port_scan,
 )
@@ -127,7 +128,7 @@ NETWORK_DOS = Kind(
     unit="packets a second",
     strengths=(300, 600, 1200, 2400),
     seconds=SECONDS,
-    moves=("net_receive", "transmit_packets", "intr"),
+    moves=("net_receive", "transmit_packets"),
     tools=("hping3",),
     commands=_network_dos,
 )
@@ -137,7 +138,7 @@ APPLICATION_DOS = Kind(
     unit="connections",
     strengths=(2, 8, 24, 64),
     seconds=SECONDS,
-    moves=("cpu_sec_idle", "transmit_packets", "net_receive", "est_conn", "tcp_sock_inuse", "load1"),
+    moves=("cpu_sec_idle", "load1", "transmit_packets", "net_receive", *OF_CONNECTIONS),
     tools=("wrk",),
     commands=_application_dos,
 )
@@ -147,7 +148,7 @@ MIXED_DOS = Kind(
     unit="part of the strongest of each",
     strengths=(0.125, 0.25, 0.5, 1.0),
     seconds=SECONDS,
-    moves=("cpu_sec_idle", "transmit_packets", "net_receive", "est_conn", "tcp_sock_inuse", "load1", "intr"),
+    moves=("cpu_sec_idle", "load1", "transmit_packets", "net_receive", *OF_CONNECTIONS),
     tools=("hping3", "wrk"),
     commands=_mixed_dos,
 )
@@ -157,7 +158,7 @@ CRASH_LOOP = Kind(
     unit="restarts a second",
     strengths=(1, 3, 8, 20),
     seconds=SECONDS,
-    moves=("forks_total", "cpu_sec_idle", "intr"),
+    moves=("forks_total", "cpu_sec_idle"),
     tools=(),
     commands=_crash_loop,
 )
