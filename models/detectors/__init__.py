@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from models.detectors import (
+    agreement,
     auto,
     autoencoder,
     gradient_boosting,
@@ -30,6 +31,7 @@ DETECTORS: dict[str, Callable[[Table], Build]] = {
     "robust_z": robust_z.fit,
     "mean_z2": mean_z2.fit,
     "pca": pca.fit,
+    "agreement": agreement.fit,
     "isolation_forest": isolation_forest.fit,
     "autoencoder": autoencoder.fit,
     "random_forest": random_forest.fit,

@@ -13,11 +13,15 @@ from models.detectors.deviations import Observed, Prior
 from models.graph import Graph
 
 
-def close(graph: Graph, prior: Prior, observed: Observed, measure: str, threshold: float) -> onnx.ModelProto:
-    """The measure over the threshold is the score; rows over 1.0 are not learnt."""
+def close(
+    graph: Graph, prior: Prior, observed: Observed, measure: str, threshold: float, rate: str | None = None
+) -> onnx.ModelProto:
+    """The measure over the threshold is the score; rows over 1.0 are not learnt, others at `rate` [N, 1], or wholly."""
     over = graph.op("Div", measure, graph.const(threshold))
     score = graph.op("Squeeze", over, graph.const([1], np.int64))
     calm = graph.op("Cast", graph.op("LessOrEqual", over, graph.const(1)), to=onnx.TensorProto.FLOAT)
+    if rate is not None:
+        calm = graph.op("Mul", calm, rate)
     return graph.close(
         score=score,
         next_state=observed.next_state(calm),

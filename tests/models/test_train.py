@@ -118,7 +118,7 @@ class TestTrain:
         lines = ["time,pressure,valve,dead,never"]
         lines += [f"{1_767_225_600 + 60 * row},{random.normal():.3f},{row % 2},7," for row in range(2000)]
         (tmp_path / "plant.csv").write_text("\n".join(lines))
-        for detector in ("zscore", "mean_z2", "pca"):
+        for detector in ("zscore", "mean_z2", "pca", "agreement"):
             train(tmp_path / "plant.csv", tmp_path / "m.onnx", created_ms=NOW_MS, detector=detector)
             assert evaluate(tmp_path / "plant.csv", tmp_path / "m.onnx")["false_positive_rate"] < 0.01
 
