@@ -3,7 +3,8 @@
     x ─▶ deviations (z) ─▶ evidence ─▶ votes, mean p ─▶ −log(1 − p) ÷ threshold = score;  score ≤ 1 ─▶ learn the row
 
 In: rows with labelled attacks. Out: a `Build`, in −log(1 − p), which has no top. Raises `DataError` where there are
-too few attacks to learn from. Costs the learners' fits over `COPIES` times the rows, three streams of each.
+too few attacks to learn from. Costs three passes over the rows, and the learners' fits to `MAX_ROWS`
+of them.
 
 Learners see streams with attacks as recorded, cut out, and few (`replay.augmented`), so that how often attacks are
 teaches nothing; and copies in which features deviate more or less than they did, as they do on other workloads.
@@ -39,6 +40,8 @@ GAIN_SIGMA, GAIN_ROWS = 0.4, 500
 MAX_ROWS = 60_000
 # The pull's own probability counts this much among the votes: trees alone give many rows the same.
 PULL_VOTE = 0.1
+# The least threshold, as a part of that at which both kinds of rows are as likely: there p is 8 %.
+LEAST_OF_EVEN = 1 / 8
 # p is believed up to here: the score stays finite.
 MAX_PROBABILITY = 1 - 1e-6
 SEED = 0
@@ -70,14 +73,11 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     prior = deviations.fit(rows.normal())
     streams = replay.augmented(rows)
     z, attack = _varied(replay.watch(prior, streams), replay.labels(streams), streams.node)
-    some = np.random.default_rng(SEED).permutation(len(z))[:MAX_ROWS]
-    z, attack = z[some], attack[some]
     pulled = evidence.pull(z, prior.direction, attack)
     seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
     voters = [_vote(learner.fit(seen, label), seen.shape[1]) for learner in learners]
-    return Build(
-        lambda threshold: _close(prior, pulled, voters, threshold), least=-np.log(0.5) / 8, even=float(-np.log(0.5))
-    )
+    even = float(-np.log(0.5))
+    return Build(lambda threshold: _close(prior, pulled, voters, threshold), LEAST_OF_EVEN * even, even)
 
 
 def _close(prior: Prior, pulled: Pull, voters: Sequence[Vote], threshold: float) -> onnx.ModelProto:
@@ -94,14 +94,16 @@ def _close(prior: Prior, pulled: Pull, voters: Sequence[Vote], threshold: float)
 
 
 def _varied(z: Float32, attack: Bool, node: Int32) -> tuple[Float32, Bool]:
-    """Copies of z [R, H, F] with gains a feature and block of a node's rows, and their labels."""
+    """Of z [R, H, F], `MAX_ROWS` in copies with gains a feature and block of a node's rows, and their labels."""
     random = np.random.default_rng(SEED)
     block = np.unique(node.astype(np.int64) * len(z) + _within(node) // GAIN_ROWS, return_inverse=True)[1]
-    copies = []
+    copies, labels = [], []
     for _ in range(COPIES):
         gain = np.exp(GAIN_SIGMA * random.normal(size=(int(block.max()) + 1, 1, z.shape[2])))
-        copies.append(np.clip(z * gain[block].astype(np.float32), -CLIP, CLIP))
-    return np.concatenate(copies), np.tile(attack, COPIES)
+        some = random.permutation(len(z))[: MAX_ROWS // COPIES]
+        copies.append(np.clip(z[some] * gain[block[some]].astype(np.float32), -CLIP, CLIP))
+        labels.append(attack[some])
+    return np.concatenate(copies), np.concatenate(labels)
 
 
 def _within(node: Int32) -> Int32:
