@@ -63,7 +63,7 @@ def _port_scan(node: Node, attacker: Outside, per_second: float, seconds: int) -
 def _network_dos(node: Node, attacker: Outside, per_second: float, seconds: int) -> Sequence[Command]:
     # hping3 waits this long between two packets.
     interval_us = round(1_000_000 / per_second)
-    syn = ["hping3", "--syn", f"--destport={WEB_PORT}", f"--interval=u{interval_us}", "--data=200", "--quiet"]
+    syn = ["hping3", "--syn", "--destport", str(WEB_PORT), "--interval", f"u{interval_us}", "--data", "200", "--quiet"]
     return [attacker.argv(*bounded(seconds, *syn, node.address))]
 
 

@@ -44,6 +44,7 @@ LAST_ROW_SECONDS = 12.0  # until a row of the last scrape has been assembled and
 FIRST_ROW_SECONDS = 40.0
 CHECK_SECONDS = 2.0
 JOB_POLL_SECONDS = 0.5
+ENDED_STATUSES = (0, 124, 137)  # by itself, by timeout(1), by timeout's kill
 EXPORTER = ("prometheus-node-exporter", "node_exporter")
 AUTHOR = "nodescore scenario"
 COMMANDS_OF_WORK = ("nginx", "sqlite3", "gcc", "ld", "dpkg-deb", "curl", "timeout", "awk")
@@ -235,7 +236,7 @@ def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> li
         for episode in plan.episodes:
             until(episode.start_seconds)
             say(f"{_clock()} {episode.node}: {episode.kind} {episode.strength:g}, {episode.seconds} s")
-            arguments = (episode, nodes[episode.node], cluster.attacker, plan.seed, found)
+            arguments = (episode, nodes[episode.node], cluster.attacker, plan.seed, found, say)
             threads.append(threading.Thread(target=_carry_out, args=arguments))
             threads[-1].start()
         until(plan.seconds)
@@ -247,12 +248,17 @@ def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> li
     return found
 
 
-def _carry_out(episode: Episode, one: node.Node, attacker: node.Outside, seed: int, found: list[Attacked]) -> None:
+def _carry_out(
+    episode: Episode, one: node.Node, attacker: node.Outside, seed: int, found: list[Attacked], say: Say
+) -> None:
     """Run an episode's commands side by side, and note when they began and ended."""
     commands = KINDS[episode.kind].commands(one, attacker, episode.strength, episode.seconds)
     start_ms = time.time_ns() // 1_000_000
-    for under_way in [_start(command) for command in commands]:
-        under_way.wait()
+    statuses = [under_way.wait() for under_way in [_start(command) for command in commands]]
+    failed = [status for status in statuses if status not in ENDED_STATUSES]
+    if failed:
+        say(f"{_clock()} {episode.node}: {episode.kind} failed with status {failed}: no episode of this session")
+        return
     found.append(Attacked(episode.node, episode.kind, episode.strength, start_ms, time.time_ns() // 1_000_000, seed))
 
 
