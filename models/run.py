@@ -21,8 +21,8 @@ from receiver.detector import Detector, NodeStates, StepResult
 from receiver.errors import ModelError
 
 Progress = Callable[[int, int], None]  # rows done, rows in all
-# Rows that are handed over at once: some MiB.
-BLOCK_ROWS = 8192
+# Rows that are handed over at once. Of one node, each is a step, and each step looks through the block for its rows.
+BLOCK_ROWS = 1024
 
 
 def no_progress(done: int, total: int) -> None:

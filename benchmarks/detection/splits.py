@@ -26,6 +26,9 @@ scenarios         tuning  the training nodes: the first 70 % of each session tra
                   test    the test nodes, trained on the training nodes; strengths of attack that training never saw
                           by themselves as well
 
+Before this file was written, the whole EKS streams had been looked at with their labels once (levels by run, what a
+label change does), the last 40 % included; and about ten variants of the frame had been scored on SMD's test labels.
+
 Why so. EKS has three workloads, and a figure for each is asked for: so each is tuned with and judged on, at times
 apart; what its whole stream gives stands beside published figures, what its last 40 % give is free of tuning. SMD
 has labels in its test parts only, all of which are
