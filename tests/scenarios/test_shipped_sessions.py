@@ -1,0 +1,69 @@
+"""The sessions that ship: each is what its card and its episodes say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.scenarios import dataset
+from models.scenarios.attacks import KINDS
+from models.table import read
+from receiver import catalogue
+
+LARGEST_BYTES = 10_000_000
+SESSIONS = dataset.sessions()
+
+
+def test_sessions_ship() -> None:
+    assert SESSIONS
+
+
+def test_what_ships_is_small() -> None:
+    assert sum(path.stat().st_size for path in dataset.DATA.iterdir()) < LARGEST_BYTES
+
+
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+def test_a_session_has_the_catalogues_features_and_is_marked_as_its_episodes_say(path: Path) -> None:
+    table = read(path)
+    assert table.features == catalogue.load().feature_names
+    assert table.attack is not None
+    np.testing.assert_array_equal(table.attack, dataset.attacked_rows(table, dataset.episodes(path)))
+
+
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+def test_the_episodes_of_a_session_are_of_known_kinds_and_strengths_on_its_nodes(path: Path) -> None:
+    nodes = {name.node for name in read(path).nodes}
+    for episode in dataset.episodes(path):
+        assert 0 < episode.strength <= max(KINDS[episode.kind].strengths)
+        assert episode.node in nodes
+        assert episode.start_ms < episode.end_ms
+
+
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+def test_every_episode_of_a_session_has_rows(path: Path) -> None:
+    table = read(path)
+    for episode in dataset.episodes(path):
+        assert dataset.attacked_rows(table, [episode]).sum() >= 3
+
+
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+def test_a_session_begins_without_an_attack_and_is_attacked_less_than_40_percent_of_the_time(path: Path) -> None:
+    table = read(path)
+    first_attack_ms = min(episode.start_ms for episode in dataset.episodes(path))
+    span_ms = int(table.time_ms.max() - table.time_ms.min())
+    assert first_attack_ms - int(table.time_ms.min()) >= 0.15 * span_ms
+    assert table.attack is not None
+    assert table.attack.mean() <= 0.4
+
+
+def test_all_sessions_together_have_six_episodes_of_every_kind_in_every_strength() -> None:
+    every = [episode for path in SESSIONS for episode in dataset.episodes(path)]
+    for kind in KINDS.values():
+        own = [episode for episode in every if episode.kind == kind.name]
+        assert len(own) >= 6
+        assert {episode.strength for episode in own} >= set(kind.strengths)
+
+
+def test_no_node_is_in_two_sessions() -> None:
+    nodes = [name for path in SESSIONS for name in read(path).nodes]
+    assert len(nodes) == len(set(nodes))
