@@ -16,7 +16,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,22 @@ def install_tools() -> None:
         print(f"installing {' '.join(packages)}", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         attempt(["apt-get", "update", "-qq"], quiet)
-        attempt(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], quiet)
+        with no_service_started():
+            attempt(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], quiet)
+
+
+@contextmanager
+def no_service_started(policy: Path = Path("/usr/sbin/policy-rc.d")) -> Iterator[None]:
+    """Packages of servers start none of them: Debian asks this program first (invoke-rc.d(8))."""
+    if policy.exists():  # somebody has decided already
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 def make_root(root: Root, cache: Path) -> None:

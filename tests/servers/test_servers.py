@@ -10,6 +10,7 @@ import pytest
 
 from tests.servers import places
 from tests.servers.netns import Network
+from tests.servers.obtain import no_service_started
 from tests.servers.process import Runner, wait_until
 from tests.servers.prometheus import Alertmanager, NodeExporter, Prometheus
 from tests.servers.timescale import GivenServer, TimescaleServer
@@ -92,3 +93,14 @@ def test_a_scan_from_one_namespace_moves_the_network_counters_of_another(
 def test_an_unknown_server_is_a_mistake_of_the_test() -> None:
     with pytest.raises(ValueError, match="no server is called"):
         places.find("postgre")
+
+
+def test_while_packages_are_installed_no_service_is_started_and_afterwards_as_before(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    with no_service_started(policy):
+        assert subprocess.run([policy, "nginx", "start"], check=False).returncode == 101
+    assert not policy.exists()
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    with no_service_started(policy):
+        assert policy.read_text() == "#!/bin/sh\nexit 0\n"
+    assert policy.exists()
