@@ -13,7 +13,7 @@ NODE = Node("n", "10.77.128.11", "group/n", 4711)
 ATTACKER = Outside("out", "10.77.128.3", "group/attacker")
 
 
-@pytest.fixture(params=KINDS.values(), ids=str)
+@pytest.fixture(params=KINDS.values(), ids=list(KINDS))
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found
