@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from receiver.cli.extras import needing
 from receiver.cli.progress import progress
 from receiver.errors import DataError, ModelError
 
@@ -57,7 +58,7 @@ def train(
     """
     if objective is Objective.accuracy and false_alerts_per_node_day is not None:
         raise DataError("--false-alerts-per-node-day and --objective accuracy are two thresholds; say one")
-    with _extra():
+    with needing("train", EXTRA_MODULES):
         from models.train import train as run
 
         with _advancing("training") as advance:
@@ -83,7 +84,7 @@ def score(
 
     nodescore score --data test.csv --model model.onnx --out scores.csv
     """
-    with _extra():
+    with needing("train", EXTRA_MODULES):
         from models.score import score as run
 
         with _advancing("scoring") as advance:
@@ -100,7 +101,7 @@ def evaluate(
 
     nodescore evaluate --data test.csv --model model.onnx --json
     """
-    with _extra():
+    with needing("train", EXTRA_MODULES):
         from models.evaluate import evaluate as run
 
         with _advancing("evaluating") as advance:
@@ -118,16 +119,6 @@ def _model(given: Path | None) -> Path:
     if not path.exists():
         raise ModelError(f"model {path}: no such file")
     return path
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in EXTRA_MODULES:
-            raise
-        raise DataError(f"this command needs the extra: pip install 'nodescore[train]' ({error})") from None
 
 
 @contextmanager

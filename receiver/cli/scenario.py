@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from receiver.cli.extras import needing
 from receiver.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def run(
         raise DataError(f"no attack is called {name!r}; there are: {', '.join(_kinds())}")
     if strength is not None and not 0 < strength <= max(kind.strengths):
         raise DataError(f"--strength {strength:g}: {name} goes to {max(kind.strengths):g} {kind.unit}")
-    with _extra():
+    with needing("scenarios", EXTRA_MODULES):
         from models.scenarios import dataset
         from models.scenarios.effect import effect
         from models.scenarios.plan import single
@@ -96,7 +95,7 @@ def record(
 
         nodescore scenario record sessions --minutes 30 --seed 7
     """
-    with _extra():
+    with needing("scenarios", EXTRA_MODULES):
         from models.scenarios.plan import plan
         from models.scenarios.session import record as record_session
 
@@ -106,17 +105,7 @@ def record(
 
 
 def _kinds() -> dict[str, Kind]:
-    with _extra():
+    with needing("scenarios", EXTRA_MODULES):
         from models.scenarios.attacks import KINDS
 
         return KINDS
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in EXTRA_MODULES:
-            raise
-        raise DataError(f"this command needs the extra: pip install 'nodescore[scenarios]' ({error})") from None

@@ -16,7 +16,6 @@ from benchmarks.detection import aks, eks, hpas, machines, scenarios
 from benchmarks.detection.cases import START_MS
 from benchmarks.detection.sets import SETS
 from benchmarks.detection.splits import Part
-from models.scenarios import dataset
 from receiver.catalogue import load
 from receiver.errors import DataError
 
@@ -242,7 +241,6 @@ def test_our_scenarios_tune_on_the_ends_of_the_training_nodes(tmp_path: Path) ->
     assert case.train.x[:, 0].max() < 70
 
 
-@pytest.mark.skipif(not dataset.sessions(), reason="no session of our own scenarios is recorded yet")
 @pytest.mark.parametrize("part", ["tuning", "test"])
 def test_the_sessions_that_ship_are_read(part: Part) -> None:
     (case,) = scenarios.own(part)
