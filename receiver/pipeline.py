@@ -41,7 +41,7 @@ SPARE_SAMPLES = 1_000_000
 # Of `max_open_samples`, for torn rows: the others must have room when one connection stands still. For 5,000 nodes of
 # 34 series it is ten minutes of rows, in 235 MiB.
 TORN_SHARE = 0.75
-# How long the database's size is waited for to fall, once it is over its budget: some rounds of housekeeping.
+# What a sender is told to wait when the file is over its budget: two rounds of housekeeping, which delete old rows.
 FULL_RETRY_SECONDS = 10
 # States of a model that has none saved are warmed on this much of the stored past.
 WARM_UP_SECONDS = 3600
