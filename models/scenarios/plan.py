@@ -19,6 +19,7 @@ QUIET_SECONDS = 45  # at least, between two episodes of a node
 NORMAL_SHARE = 0.2  # of a session, before the first attack
 LARGEST_ATTACK_SHARE = 0.4  # of a node's time
 TAIL_SECONDS = 30  # after the last episode
+MOST_ROUNDS = 1000  # more than any session has time for
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ def single(kind: str, strength: float, seconds: int, before_seconds: float, afte
     return Plan(0, ("node-0",), before_seconds + seconds + after_seconds, (episode,))
 
 
-def plan(seed: int, nodes: Sequence[str], minutes: float) -> Plan:
-    """As many rounds of all kinds as there is time for."""
+def plan(seed: int, nodes: Sequence[str], minutes: float, most_rounds: int = MOST_ROUNDS) -> Plan:
+    """As many rounds of all kinds as there is time for, or so many: then the more time, the more of it is quiet."""
     seconds = 60 * minutes
     first = NORMAL_SHARE * seconds
     chance = random.Random(seed)  # noqa: S311 - a plan shall come out the same again
     decks: dict[str, list[_Card]] = {node: [] for node in nodes}
     rounds = 0
-    while True:
+    while rounds < most_rounds:
         dealt = _deal(chance, nodes, rounds, decks)
         if not all(_fits(deck, seconds, seconds - first - TAIL_SECONDS) for deck in dealt.values()):
             break

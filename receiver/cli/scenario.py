@@ -85,6 +85,10 @@ def record(
     minutes: Annotated[float, typer.Option(min=1, help="Of the session; a fifth of it is without attacks.")] = 30,
     seed: Annotated[int, typer.Option(min=1, help="Of the plan and the work; it names the session.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, max=20, help="Made on this machine, 0.15 CPU each at the most.")] = 6,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of all kinds of attack, at most. [default: as many as fit]", show_default=False),
+    ] = None,
     recording: Annotated[
         Path | None, typer.Option(help="Keep what Prometheus sends too, for `demo --recording` and `replay`.")
     ] = None,
@@ -96,11 +100,11 @@ def record(
         nodescore scenario record sessions --minutes 30 --seed 7
     """
     with needing("scenarios", EXTRA_MODULES):
-        from models.scenarios.plan import plan
+        from models.scenarios.plan import MOST_ROUNDS, plan
         from models.scenarios.session import record as record_session
 
         names = [f"s{seed}-n{number}" for number in range(nodes)]
-        path = record_session(plan(seed, names, minutes), folder, typer.echo, recording)
+        path = record_session(plan(seed, names, minutes, rounds or MOST_ROUNDS), folder, typer.echo, recording)
     typer.echo(f"{path}: {path.stat().st_size} bytes")
 
 

@@ -43,6 +43,11 @@ def test_every_kind_comes_to_several_nodes(planned: Plan) -> None:
         assert len({one.node for one in planned.episodes if one.kind == name}) >= 4
 
 
+def test_fewer_rounds_leave_the_rest_of_the_time_quiet() -> None:
+    episodes = plan(1, NODES, 2 * MINUTES, most_rounds=4).episodes
+    assert Counter(episode.kind for episode in episodes) == dict.fromkeys(KINDS, 4)
+
+
 def test_a_node_is_quiet_between_two_attacks(planned: Plan) -> None:
     for node in NODES:
         own = [one for one in planned.episodes if one.node == node]
