@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from receiver import __version__
-from receiver.cli import demo, export, label, models, relabel, replay, scenario, service
+from receiver.cli import demo, evaluate, export, label, models, relabel, replay, scenario, service
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -44,7 +44,7 @@ def build_app() -> typer.Typer:
         export.export,
         models.train,
         models.score,
-        models.evaluate,
+        evaluate.evaluate,
         replay.replay,
     ):
         app.command()(command)

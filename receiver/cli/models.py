@@ -1,8 +1,7 @@
-"""`nodescore train`, `score`, `evaluate`: models on any table, off-line. Needs the extra `train`."""
+"""`nodescore train`, `score`: models on any table, off-line. Needs the extra `train`."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from receiver.cli.progress import progress
 from receiver.errors import DataError, ModelError
 
 # What the extra installs; a missing module of another name is a mistake of ours and shows as one.
-EXTRA_MODULES = ("models", "onnx", "pyarrow", "scipy", "skl2onnx", "sklearn")
+EXTRA_MODULES = ("matplotlib", "models", "onnx", "pyarrow", "scipy", "skl2onnx", "sklearn")
 
 DataOption = Annotated[
     Path, typer.Option("--data", help="CSV or Parquet: time, node, feature columns, and attack (0 or 1) where known.")
@@ -61,7 +60,7 @@ def train(
     with needing("train", EXTRA_MODULES):
         from models.train import train as run
 
-        with _advancing("training") as advance:
+        with advancing("training") as advance:
             card = run(
                 data,
                 out,
@@ -87,29 +86,9 @@ def score(
     with needing("train", EXTRA_MODULES):
         from models.score import score as run
 
-        with _advancing("scoring") as advance:
+        with advancing("scoring") as advance:
             rows = run(data, _model(model), out, progress=advance)
     typer.echo(f"{out}: {rows} rows")
-
-
-def evaluate(
-    data: DataOption,
-    model: ModelOption = None,
-    json_: Annotated[bool, typer.Option("--json", help="The figures as one JSON object.")] = False,
-) -> None:
-    """Measure a model on a labelled table: ranking, events found, delays, false alerts.
-
-    nodescore evaluate --data test.csv --model model.onnx --json
-    """
-    with needing("train", EXTRA_MODULES):
-        from models.evaluate import evaluate as run
-
-        with _advancing("evaluating") as advance:
-            found = run(data, _model(model), progress=advance)
-    if json_:
-        typer.echo(json.dumps(found, indent=2, allow_nan=False))
-    else:
-        _figures(found)
 
 
 def _model(given: Path | None) -> Path:
@@ -122,7 +101,7 @@ def _model(given: Path | None) -> Path:
 
 
 @contextmanager
-def _advancing(text: str) -> Iterator[Callable[[int, int], None]]:
+def advancing(text: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for a function that tells rows done and rows in all, over several rounds."""
     with progress(1.0, text) as advance:
         shown = 0.0
