@@ -72,8 +72,10 @@ def evaluate(
         raise DataError(f"--days: must be more than 0, and {MOST_DAYS:,} at most")
     settings, catalogue = options.load(config, data_dir=data_dir, store=store, model=model)
     with needing("train", EXTRA_MODULES):
-        from models import backtest_picture
         from models import evaluate as evaluation
+
+        if picture is not None:
+            from models import backtest_picture
         from receiver.detector import Detector
 
         path = settings.model or shipped_model()
