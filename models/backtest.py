@@ -4,7 +4,7 @@ In: a reader of a store, a span of time, a model. Out: `Watched`, one for each n
 rows are those that the service scored, as its detector saw them, and the model runs over them by the step that
 serves: each score follows from rows up to its own, and every node begins as a new one. Labels judge, they move no
 baseline here. Raises `ModelError` where a score is not finite, and what the reader raises. Costs a step for every
-distinct time of the span, and some 50 bytes of memory a row.
+distinct time of the span, and some 100 bytes of memory a row.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ NODES = 5000
 # A step of all nodes must leave most of a 10 s interval to everything else.
 STEP_SECONDS = 0.1
 ATTEMPTS = 8
+# 100 MB for all of these nodes.
+STATE_BYTES = 20 * 1024
 
 
 @pytest.mark.alone
@@ -29,3 +31,8 @@ def test_a_step_of_5000_nodes_takes_a_tenth_of_a_second_of_one_core(name: str) -
         state = model.step(x, elapsed, state).next_state
         taken.append(time.process_time() - began)
     assert min(taken) < STEP_SECONDS
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_state_of_a_node_is_20_kib_at_most(name: str) -> None:
+    assert detector(name).initial_state.nbytes <= STATE_BYTES
