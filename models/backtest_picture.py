@@ -82,7 +82,7 @@ def _scores(axes: Axes, node: Watched, start_ms: int, end_ms: int, top: float) -
     axes.set_xlim(*_dates(np.array([start_ms, end_ms])))
     axes.set_ylim(LOWEST_SCORE, top)
     axes.set_ylabel("score")
-    powers = np.arange(np.log10(LOWEST_SCORE), np.log10(top))
+    powers = np.arange(np.log10(LOWEST_SCORE), np.log10(top) + 1e-9)  # 10 is one of them where it is the top
     axes.set_yticks(10.0 ** (powers if len(powers) <= MOST_TICKS else powers[::2]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())

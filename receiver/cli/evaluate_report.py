@@ -32,7 +32,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _alerts(found: Mapping[str, Any]) -> Iterator[str]:
-    yield _line("alerts", str(found["alerts"]), _rate(found, "alerts_per_node_day"))
+    rate = _rate(found, "alerts_per_node_day")
+    yield _line("alerts", f"{found['alerts']}; {rate}" if rate else str(found["alerts"]))
     yield _line("  on labelled attacks", str(found["alerts_on_attacks"]))
     yield _line("  on time labelled normal", str(found["alerts_on_labelled_normal"]))
     yield _line("  where no label says", str(found["alerts_without_label"]))

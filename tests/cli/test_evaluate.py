@@ -67,7 +67,7 @@ def test_the_report_says_what_an_operator_asks(nodescore: Nodescore, labelled: P
     out = nodescore("evaluate", "--data-dir", labelled).out
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert any(line.startswith("1080 rows of 3 nodes, 0.0623 node-days") for line in lines)
-    assert any(line.startswith("alerts 3 48.1 a node-day (≤ 124)") for line in lines)
+    assert any(line.startswith("alerts 3; 48.1 a node-day (≤ 124)") for line in lines)
     assert "on time labelled normal 1" in lines
     assert any(line.startswith("alert raised in them 1.000") for line in lines)
     assert any(line.startswith("realised ÷ asked for") for line in lines)
