@@ -16,7 +16,7 @@ from models.detectors.deviations import HALF_LIVES_SECONDS, Prior, observe
 from models.graph import Graph
 from models.run import probe, steps
 from models.table import Table
-from receiver.columns import Bool, Float32, NodeName
+from receiver.columns import Bool, Float32, Int64, NodeName
 from receiver.detector import Detector
 
 # Attacks of a thinned stream take this share of its time, about.
@@ -65,13 +65,14 @@ def _teacher(prior: Prior) -> Detector:
     )
 
 
-def augmented(table: Table) -> Table:
+def augmented(table: Table) -> tuple[Table, Int64]:
     """The table, and beside each node the same one with its attacks cut out, and with most of them cut out.
 
-    Attacks that fill half of a recording must not teach that attacks fill half of the time.
+    Attacks that fill half of a recording must not teach that attacks fill half of the time. Also which rows of the
+    table these are.
     """
     if table.attack is None:
-        return table
+        return table, np.arange(len(table))
     order = np.lexsort((table.time_ms, table.node))
     rows, node, time_ms = [order], [table.node[order]], [table.time_ms[order]]
     nodes = list(table.nodes)
@@ -85,15 +86,16 @@ def augmented(table: Table) -> Table:
             time_ms.append(table.time_ms[own][0] + np.cumsum(np.minimum(seamless, step_ms)).astype(np.int64))
             whole = table.nodes[table.node[own[0]]]
             nodes.append(NodeName(whole.cluster, f"{whole.node} {name}"))
-    chosen = table.take(np.concatenate(rows))
+    source = np.concatenate(rows)
     times = np.concatenate(time_ms)
-    return replace(
-        chosen,
+    streams = replace(
+        table.take(source),
         nodes=tuple(nodes),
         node=np.concatenate(node),
         time_ms=times,
         time_text=pa.chunked_array([pa.array(times.astype(str))]),
     )
+    return streams, source
 
 
 def _thinned(attack: Bool) -> Bool:

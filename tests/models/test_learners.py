@@ -82,8 +82,9 @@ def test_a_baseline_does_not_learn_what_is_labelled_as_an_attack() -> None:
 def test_streams_with_attacks_cut_out_and_with_few_attacks_stand_beside_the_recorded_one() -> None:
     rows = attacked()
     assert rows.attack is not None
-    streams = replay.augmented(rows)
+    streams, source = replay.augmented(rows)
     assert streams.attack is not None
+    assert np.array_equal(streams.x, rows.x[source])
     share = [streams.attack[streams.node == node].mean() for node in range(len(streams.nodes))]
     assert len(streams.nodes) == 12
     assert share[:4] == pytest.approx([rows.attack.mean()] * 4)
@@ -92,7 +93,7 @@ def test_streams_with_attacks_cut_out_and_with_few_attacks_stand_beside_the_reco
 
 
 def test_where_attacks_were_cut_out_time_is_closed_up() -> None:
-    streams = replay.augmented(attacked())
+    streams, _ = replay.augmented(attacked())
     for node in range(len(streams.nodes)):
         step_ms = np.diff(streams.time_ms[streams.node == node])
         assert 0 < step_ms.min() <= step_ms.max() <= 10_000 * replay.CLOSED_STEPS
@@ -117,6 +118,35 @@ def test_an_attack_that_lasts_for_hours_is_not_learnt(boosted: Detector) -> None
     rows = table(nodes=2, seconds=4 * 3600, step=15, seed=78, attack=(3600, 4 * 3600))
     over = run(boosted, rows).score.reshape(-1, 2)[-20:] > 1
     assert over.all()
+
+
+def test_an_attack_below_the_alarm_is_hardly_learnt() -> None:
+    model = probe(gradient_boosting.fit(attacked()).at(1e3))
+    rows = table(nodes=2, seconds=3600, step=10, seed=80, attack=(1200, 3600))
+    odds = -np.log(0.5)
+    likely = run(model, rows).score.reshape(-1, 2) * 1e3 > odds
+    assert likely[-60:].all()
+
+
+def test_most_attacks_on_nodes_left_out_reach_the_highest_threshold_that_is_needed() -> None:
+    build = gradient_boosting.fit(attacked())
+    assert build.even is not None
+    assert build.most is not None
+    rows = table(nodes=2, seconds=2400, step=10, seed=81, attack=(1200, 1500), busy_spread=2)
+    score = run(probe(build.at(build.most)), rows).score
+    assert build.most >= build.even
+    assert rows.attack is not None
+    assert score[rows.attack].max() > 1
+
+
+def test_of_one_attacked_node_times_are_left_out() -> None:
+    rows = attacked()
+    one = rows.take(rows.node == 1)
+    assert supervised.can_learn(one)
+    build = gradient_boosting.fit(one)
+    assert build.even is not None
+    assert build.most is not None
+    assert build.most > build.even
 
 
 def test_a_feature_that_was_absent_in_training_says_nothing() -> None:

@@ -1,0 +1,161 @@
+"""Learners that vote on labelled deviations: some know what any node shows, some know single features.
+
+In: `Lessons`, labelled z of streams. Out: a `Panel`, and how far its single-feature half is to be trusted. Costs the
+learners' fits to `MAX_ROWS` rows, and `FOLDS` times to `FOLD_ROWS`.
+
+*General* learners see `evidence`: no feature by itself, in copies in which features deviate more or less than they
+did, as they do on other workloads. *Special* ones see z of every feature as it was: which features an attack moves,
+and how far, is a workload's own, and the better evidence where nodes do the same work. Which of it holds, the rows
+themselves say: both learn from some groups and judge others, and `trust` is the weight of the special vote that makes
+the labels of those likeliest (stacking: Wolpert 1992, "Stacked generalization", Neural Networks 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from models.detectors import evidence
+from models.detectors.deviations import CLIP, Prior
+from models.detectors.evidence import Pull
+from receiver.columns import Bool, Float32, Float64, Int32
+
+COPIES = 4
+# By so much (σ of a logarithm) features deviate more or less in a copy, for so many rows in a row.
+GAIN_SIGMA, GAIN_ROWS = 0.4, 500
+# Rows that learners are fitted to, at most: more of them, being neighbours, teach little and take long.
+MAX_ROWS = 60_000
+# A fold need only show which half is better.
+FOLDS, FOLD_ROWS = 3, 20_000
+# The pull's own probability counts this much among the general votes: trees alone give many rows the same.
+PULL_VOTE = 0.1
+# Trust is one of these.
+TRUSTS = np.linspace(0, 1, 11)
+# A probability is wrong by no more than this, or single rows would decide on trust.
+LEAST_PROBABILITY = 1e-3
+SEED = 0
+
+
+class Learner(Protocol):
+    """A scikit-learn classifier that skl2onnx can write."""
+
+    def fit(self, x: ArrayLike, y: ArrayLike) -> Self: ...  # noqa: D102 – scikit-learn's
+
+    def predict_proba(self, x: ArrayLike) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """R labelled rows of streams."""
+
+    z: Float32  # [R, H, F]
+    attack: Bool  # [R]
+    stream: Int32  # [R] rows of a stream follow each other in time
+    group: Int32  # [R] rows of a group are alike: a node's, in all of its streams, or a time's
+
+    def take(self, rows: Bool) -> Lessons:
+        """Some of the rows."""
+        return Lessons(self.z[rows], self.attack[rows], self.stream[rows], self.group[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Fitted learners."""
+
+    pulled: Pull
+    general: tuple[Learner, ...]  # over evidence [R, E]
+    special: tuple[Learner, ...]  # over z [R, H · F]
+
+    def votes(self, z: Float32, prior: Prior) -> tuple[Float64, Float64]:
+        """The probability of an attack [R] by either half, for z [R, H, F]."""
+        seen = evidence.evidence(z, prior, self.pulled)
+        learnt = np.mean([learner.predict_proba(seen)[:, 1] for learner in self.general], axis=0)
+        pull = 1 / (1 + np.exp(-seen[:, -1].astype(np.float64)))
+        special = np.mean([learner.predict_proba(z.reshape(len(z), -1))[:, 1] for learner in self.special], axis=0)
+        return (1 - PULL_VOTE) * learnt + PULL_VOTE * pull, special
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What panels say of rows of groups that they have not seen."""
+
+    trust: float  # in the special half, 0 to 1
+    judged: Bool  # [R] rows that a panel could be found for
+    probability: Float64  # [R] of an attack, by both halves; 0 where not judged
+
+
+def fit(lessons: Lessons, prior: Prior, learners: Sequence[Learner], rows: int = MAX_ROWS) -> Panel:
+    """Fit copies of the learners, in both halves, to so many rows at most."""
+    z, attack = _varied(lessons, rows)
+    pulled = evidence.pull(z, prior.direction, attack)
+    seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
+    some = np.random.default_rng(SEED).permutation(len(lessons.z))[:rows]
+    flat, own_label = lessons.z[some].reshape(len(some), -1), lessons.attack[some].astype(np.int64)
+    return Panel(
+        pulled,
+        tuple(clone(learner).fit(seen, label) for learner in learners),
+        tuple(clone(learner).fit(flat, own_label) for learner in learners),
+    )
+
+
+def judge(lessons: Lessons, prior: Prior, learners: Sequence[Learner]) -> Judged:
+    """Let panels of some groups judge others; where only one has attacks, nothing is judged and nothing trusted."""
+    general, special = np.zeros(len(lessons.z)), np.zeros(len(lessons.z))
+    judged = np.zeros(len(lessons.z), bool)
+    for left_out in _folds(lessons):
+        panel = fit(lessons.take(~left_out), prior, learners, FOLD_ROWS)
+        general[left_out], special[left_out] = panel.votes(lessons.z[left_out], prior)
+        judged |= left_out
+    if not judged.any():
+        return Judged(0.0, judged, general)
+    both = [(1 - trust) * general + trust * special for trust in TRUSTS]
+    surprise = [_surprise(probability[judged], lessons.attack[judged]) for probability in both]
+    best = int(np.argmin(surprise))
+    return Judged(float(TRUSTS[best]), judged, both[best])
+
+
+def _folds(lessons: Lessons) -> Iterator[Bool]:
+    """Which rows to leave out: those of every `FOLDS`-th group, where others have attacks and normal rows."""
+    groups = np.unique(lessons.group)
+    for fold in range(min(FOLDS, len(groups))):
+        left_out = np.isin(lessons.group, groups[fold::FOLDS])
+        kept = lessons.attack[~left_out]
+        if kept.any() and not kept.all():
+            yield left_out
+
+
+def _surprise(probability: Float64, attack: Bool) -> float:
+    """The mean log loss of a row."""
+    right = np.where(attack, probability, 1 - probability)
+    return float(-np.log(np.maximum(right, LEAST_PROBABILITY)).mean())
+
+
+def _varied(lessons: Lessons, rows: int) -> tuple[Float32, Bool]:
+    """So many rows in copies with gains a feature and block of a stream's rows [r, H, F], and their labels."""
+    random = np.random.default_rng(SEED)
+    z = lessons.z
+    block = np.unique(
+        lessons.stream.astype(np.int64) * len(z) + _within(lessons.stream) // GAIN_ROWS, return_inverse=True
+    )[1]
+    copies, labels = [], []
+    for _ in range(COPIES):
+        gain = np.exp(GAIN_SIGMA * random.normal(size=(int(block.max()) + 1, 1, z.shape[2])))
+        some = random.permutation(len(z))[: rows // COPIES]
+        copies.append(np.clip(z[some] * gain[block[some]].astype(np.float32), -CLIP, CLIP))
+        labels.append(lessons.attack[some])
+    return np.concatenate(copies), np.concatenate(labels)
+
+
+def _within(stream: Int32) -> Int32:
+    """Each row's number among its stream's [R]."""
+    order = np.argsort(stream, kind="stable")
+    starts = np.flatnonzero(np.diff(stream[order], prepend=-1))
+    number = np.arange(len(stream)) - np.repeat(starts, np.diff(np.append(starts, len(stream))))
+    within = np.empty(len(stream), np.int32)
+    within[order] = number
+    return within
