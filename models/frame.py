@@ -4,8 +4,9 @@
       ─▶ core (identity, or what PCA cannot rebuild) ─▶ harmful direction, clip, square ─▶ smooth (score)
       ─▶ mean over features ÷ threshold = score;  score ≤ 1 ─▶ the baseline learns
 
-All of it is one ONNX graph, F floats each of five quantities being the state of a node: training, evaluation
-and serving cannot differ. `Scales` (what training learnt of the features) and `Times` are its parameters.
+All of it is one ONNX graph, F floats each of five quantities being the state of a node, and what its own threshold
+takes (`models.own_threshold`): training, evaluation and serving cannot differ. `Scales` (what training learnt of the
+features) and `Times` are its parameters.
 
 **Smooth**, with a half-life of `INPUT_HALF_LIFE_SECONDS` and before compressing, so that a burst of one second
 weighs about the same in rows of 1 s and in rows of 10 s.
@@ -40,7 +41,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from models import own_threshold
 from models.graph import Graph
+from models.own_threshold import Alarm
 from receiver.columns import Float32, Float64
 
 # A row's part of the input average: what makes 1 s rows about as calm as 10 s rows.
@@ -101,10 +104,8 @@ def smoother(scales: Scales) -> onnx.ModelProto:
     )
 
 
-def framed(
-    scales: Scales, times: Times, threshold: float, core: Core, *, raw_deviations: bool = False
-) -> onnx.ModelProto:
-    """The whole frame around `core`; 1.0 is `threshold`. With `raw_deviations`, `contribution` is the core's input."""
+def framed(scales: Scales, times: Times, alarm: Alarm, core: Core, *, raw_deviations: bool = False) -> onnx.ModelProto:
+    """The whole frame around `core`; 1.0 is the alarm. With `raw_deviations`, `contribution` is the core's input."""
     graph, features = Graph(), len(scales.names)
     smooth, level, variance, age, energy = (
         graph.columns("state", part * features, (part + 1) * features) for part in range(5)
@@ -124,11 +125,14 @@ def framed(
     harm = graph.op("Mul", graph.op("Min", harm, graph.const(CLIP)), present)
     gain = _gain(graph, times.score_half_life_seconds)
     energy = _toward(graph, energy, graph.op("Mul", harm, harm), gain)
-    share = graph.op("Mul", energy, graph.const(scales.weight / (max(1.0, scales.weight.sum()) * threshold)))
-    score = graph.op("ReduceSum", share, graph.const([1], np.int64), keepdims=0)
+    part = graph.op("Mul", energy, graph.const(scales.weight / max(1.0, scales.weight.sum())))
+    measure = graph.op("ReduceSum", part, graph.const([1], np.int64), keepdims=1)
+    initial = initial_state(scales)
+    judged = own_threshold.judge(graph, measure, alarm, len(initial))
+    share = graph.op("Div", part, judged.threshold)
 
     # What is learnt of it.
-    rate = graph.op("Mul", _learning_rate(graph, score, age), present)
+    rate = graph.op("Mul", _learning_rate(graph, judged.score, age), present)
     seconds = graph.op("Clip", "elapsed_seconds", graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS))
     weight = graph.op("Mul", rate, _column(graph, seconds))
     older = graph.op("Add", age, graph.const(t0))
@@ -144,11 +148,11 @@ def framed(
     age = graph.op("Min", graph.op("Add", age, weight), graph.const(times.baseline_half_life_seconds / np.log(2)))
 
     return graph.close(
-        score=score,
-        next_state=graph.op("Concat", smooth, level, variance, age, energy, axis=1),
+        score=graph.op("Squeeze", judged.score, graph.const([1], np.int64)),
+        next_state=graph.op("Concat", smooth, level, variance, age, energy, *judged.next_state, axis=1),
         contribution=standard if raw_deviations else share,
         features=scales.names,
-        state=initial_state(scales),
+        state=np.concatenate([initial, own_threshold.initial_state(alarm)]),
     )
 
 
@@ -200,7 +204,6 @@ def _huber(graph: Graph, deviation: str, sigma: str, direction: Float64) -> str:
 
 def _learning_rate(graph: Graph, score: str, age: str) -> str:
     """[N, F], by age: 1; 1 − score, at least YOUNG_RATE; 1, or 0 where the score is over 1.0."""
-    score = _column(graph, score)
     young = graph.op("Max", graph.op("Sub", graph.const(1), score), graph.const(YOUNG_RATE))
     adult = graph.op("Cast", graph.op("LessOrEqual", score, graph.const(1)), to=onnx.TensorProto.FLOAT)
     grown = graph.op("Where", graph.op("Less", age, graph.const(ADULT_SECONDS)), young, adult)

@@ -36,6 +36,8 @@ BULK = 0.9
 # Fewer peaks than this say nothing of the shape: an exponential tail is assumed.
 MIN_SHAPED_PEAKS = 10
 SHAPE_LIMITS = (-0.2, 0.4)
+# Of the logarithm of peaks: a score with a top has little, and what doubles and doubles again is no tail.
+LOG_SCALE_LIMITS = (0.02, 1.0)
 # The tail is believed no further than this many times the highest score seen.
 MAX_REACH = 10.0
 # Gaps longer than this are no time watched.
@@ -61,6 +63,7 @@ class Budget:
     alerts: int  # that the threshold would have raised on these rows
     bound_95_per_node_day: float
     tail_shape: float | None
+    tail_log_scale: float  # a threshold higher by this, as a logarithm, is passed e times as rarely
     highest_score: float
 
     def card(self) -> dict[str, float | str | None]:
@@ -79,13 +82,13 @@ def for_budget(nodes: Sequence[Node], per_node_day: float) -> Budget:
     if days <= 0 or not len(levels):
         raise DataError("too few normal rows for a threshold: no node has three in a row with a score over 0")
     allowed = per_node_day * days
+    base = _lowest(levels, lambda level: count(nodes, level) <= TAIL_PEAKS)
+    peaks = _peaks(nodes, base)
     shape = None
     if allowed >= MIN_COUNTED_ALERTS:
         method, threshold = "counted", _lowest(levels, lambda level: count(nodes, level) <= allowed)
     else:
         method = "tail"
-        base = _lowest(levels, lambda level: count(nodes, level) <= TAIL_PEAKS)
-        peaks = _peaks(nodes, base)
         threshold, shape = _tail(base, peaks, len(peaks) / max(allowed, 1e-12))
         threshold = min(threshold, MAX_REACH * float(levels[-1]))
         if allowed < 1:  # nothing that was seen may alarm
@@ -99,6 +102,7 @@ def for_budget(nodes: Sequence[Node], per_node_day: float) -> Budget:
         alerts=seen,
         bound_95_per_node_day=rate_bound(seen, days),
         tail_shape=shape,
+        tail_log_scale=_log_scale(base, peaks),
         highest_score=float(levels[-1]),
     )
 
@@ -150,6 +154,12 @@ def _peaks(nodes: Sequence[Node], base: float) -> Float64:
         found = alerts.merged(alerts.find(node.score, base), node.seconds)
         peaks += [raising[first : last + 1].max() for first, last in zip(found.raised, found.last, strict=True)]
     return np.array(peaks)
+
+
+def _log_scale(base: float, peaks: Float64) -> float:
+    """The mean logarithm of peaks over their base (Hill 1975)."""
+    mean = float(np.log(peaks / base).mean()) if len(peaks) else LOG_SCALE_LIMITS[1]
+    return float(np.clip(mean, *LOG_SCALE_LIMITS))
 
 
 def _tail(base: float, peaks: Float64, ratio: float) -> tuple[float, float]:

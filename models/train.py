@@ -13,7 +13,8 @@ A detector that learnt how likely an attack is needs no search: its threshold is
 workload comes, and it is fitted to all rows.
 
 The threshold also decides when baselines stand still, so it acts on the scores that it is found by: it is found,
-built in, and found once more.
+built in, and found once more. It is the population's; for a budget, each node's own leaves it from there
+(`models.own_threshold`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from models.alerts import OF_ROWS, OVER_ROWS
 from models.detectors import DEFAULT, DETECTORS
 from models.detectors.build import Build
 from models.graph import describe
+from models.own_threshold import NEVER_ALARMS, Alarm, Own
 from models.run import Progress, no_progress, probe, run
 from models.table import Table
 from receiver.columns import Bool
@@ -48,8 +50,6 @@ DEFAULT_FALSE_ALERTS_PER_NODE_DAY = 0.1
 FIT_PART = 0.7
 # A detector fitted to fewer rows knows nothing.
 MIN_NORMAL_ROWS = 100
-# At a threshold like this no score alarms: baselines learn every row.
-NEVER_ALARMS = 1e30
 ROUNDS = 2
 
 
@@ -90,13 +90,15 @@ def fit(
     build = DETECTORS[name](table.take(early))
     if objective == "accuracy":
         level, how = _accuracy(build, table, ~early, progress)
+        alarm = Alarm(level)
         if build.even is not None:
             build = DETECTORS[name](table)
     else:
         normal = table.normal()
         level, how = _budget(build, normal, normal.time_ms > split_ms, budget, progress)
         build = DETECTORS[name](table)
-    return build.at(level), {"threshold": {"objective": objective} | how, "split_ms": split_ms}
+        alarm = Alarm(level, Own.around(level, build.least, budget, how["tail_log_scale"]))
+    return build.at(alarm), {"threshold": {"objective": objective} | how, "split_ms": split_ms}
 
 
 def _budget(
@@ -104,7 +106,7 @@ def _budget(
 ) -> tuple[float, dict[str, Any]]:
     level = NEVER_ALARMS
     for _ in range(ROUNDS):
-        score = run(probe(build.at(level)), normal, progress).score.astype(np.float64) * level
+        score = run(probe(build.at(Alarm(level))), normal, progress).score.astype(np.float64) * level
         nodes = nodes_of(normal.take(later), score[later])
         found = threshold.for_budget(nodes, budget)
         # A baseline that stands still lets scores rise: the lower of two thresholds would break the budget.
@@ -128,12 +130,12 @@ def _accuracy(build: Build, table: Table, later: Bool, progress: Progress) -> tu
     if attack is None or not attack[later].any() or attack[later].all():
         raise DataError(f"--objective accuracy needs rows with attack 0 and with 1 in the last {1 - FIT_PART:.0%}")
     if build.even is not None:
-        called = run(probe(build.at(build.even)), table, progress).score > 1
+        called = run(probe(build.at(Alarm(build.even))), table, progress).score > 1
         accuracy = float((called == attack)[later].mean())
         return build.even, {"threshold": build.even, "accuracy": accuracy, "rows": int(later.sum())}
     best, level = (-1.0, 1.0), NEVER_ALARMS
     for _ in range(ROUNDS + 1):
-        score = run(probe(build.at(level)), table, progress).score.astype(np.float64) * level
+        score = run(probe(build.at(Alarm(level))), table, progress).score.astype(np.float64) * level
         if level != NEVER_ALARMS:
             best = max(best, (float(((score > level) == attack)[later].mean()), level))
         level = threshold.for_accuracy(score[later], attack[later])

@@ -17,6 +17,7 @@ from models.detectors import deviations, replay, scored
 from models.detectors.build import Build
 from models.detectors.evidence import harm
 from models.graph import Graph
+from models.own_threshold import Alarm
 from models.table import Table
 
 COUNTED = 3.0
@@ -34,7 +35,7 @@ def fit(rows: Table) -> Build:
     usual = np.clip(harm(replay.watch(prior, normal)[:, LENGTH], prior.direction), 0, COUNTED) @ weight
     cautious = float(np.quantile(usual, 1 - CAUTIOUS_SHARE))
 
-    def build(threshold: float) -> onnx.ModelProto:
+    def build(alarm: Alarm) -> onnx.ModelProto:
         graph = Graph()
         observed = deviations.observe(graph, prior)
         cut = [graph.const([value], np.int64) for value in (LENGTH, LENGTH + 1, 1)]
@@ -46,6 +47,6 @@ def fit(rows: Table) -> Build:
         rate = graph.op(
             "Where", graph.op("Less", measure, graph.const(cautious)), graph.const(1), graph.const(CAUTIOUS_RATE)
         )
-        return scored.close(graph, prior, observed, measure, threshold, rate)
+        return scored.close(graph, prior, observed, measure, alarm, rate)
 
     return Build(build, LEAST_THRESHOLD)

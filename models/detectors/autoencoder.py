@@ -45,7 +45,7 @@ def fit(rows: Table) -> Build:
         inner = graph.op("Tanh", _layer(graph, scaled, network, 0))
         return graph.op("Sub", scaled, _layer(graph, inner, network, 1))
 
-    return Build(lambda threshold: framed(fitted, times, threshold, unexplained), LEAST_THRESHOLD * LEAST_SHARE)
+    return Build(lambda alarm: framed(fitted, times, alarm, unexplained), LEAST_THRESHOLD * LEAST_SHARE)
 
 
 def _layer(graph: Graph, value: str, network: MLPRegressor, number: int) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import onnx
 
+from models.own_threshold import Alarm
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
     """A fitted detector that lacks only its threshold."""
 
-    at: Callable[[float], onnx.ModelProto]  # the graph whose 1.0 is this threshold
+    at: Callable[[Alarm], onnx.ModelProto]  # the graph whose 1.0 is this alarm
     least: float = 0.0  # no threshold below this means anything, however calm the data is
     even: float | None = None  # the threshold at which both kinds of rows are as likely, where learners know it
     # No threshold above this is needed, where learners know it: nine in ten labelled attacks on nodes left out raise

@@ -15,6 +15,7 @@ from models.detectors.build import Build
 from models.detectors.deviations import HALF_LIVES_SECONDS
 from models.detectors.evidence import harm
 from models.graph import Graph
+from models.own_threshold import Alarm
 from models.table import Table
 
 TREES, ROWS_PER_TREE = 100, 256
@@ -33,7 +34,7 @@ def fit(rows: Table) -> Build:
     cuts = trees.isolating(forest)
     usual = float(trees.mean_cuts(np.array(forest.max_samples_))) * TREES
 
-    def build(threshold: float) -> onnx.ModelProto:
+    def build(alarm: Alarm) -> onnx.ModelProto:
         graph = Graph()
         observed = deviations.observe(graph, prior)
         directed = graph.op("Mul", observed.z, graph.const(prior.direction))
@@ -42,6 +43,6 @@ def fit(rows: Table) -> Build:
         flat = graph.op("Reshape", harmful, graph.const([-1, width], np.int64))
         exponent = graph.op("Mul", graph.embed(cuts, flat), graph.const(-np.log(2) / usual))
         measure = graph.op("Exp", exponent)
-        return scored.close(graph, prior, observed, measure, threshold)
+        return scored.close(graph, prior, observed, measure, alarm)
 
     return Build(build, LEAST_THRESHOLD)

@@ -20,7 +20,7 @@ LEAST_THRESHOLD = 0.75
 def fit(rows: Table) -> Build:
     """Scales of the normal rows, and how long a score lasts."""
     fitted, times = frame_of(rows.normal())
-    return Build(lambda threshold: framed(fitted, times, threshold, lambda _, deviations: deviations), LEAST_THRESHOLD)
+    return Build(lambda alarm: framed(fitted, times, alarm, lambda _, deviations: deviations), LEAST_THRESHOLD)
 
 
 def frame_of(normal: Table) -> tuple[Scales, Times]:

@@ -17,6 +17,7 @@ from models.detectors.build import Build
 from models.detectors.mean_z2 import LEAST_THRESHOLD, frame_of
 from models.frame import CLIP, Scales, Times, framed
 from models.graph import ML_OPSET, OPSET, Graph
+from models.own_threshold import NEVER_ALARMS, Alarm
 from models.run import probe, run
 from models.table import Table
 from receiver.columns import Float64
@@ -25,8 +26,6 @@ from receiver.columns import Float64
 EXPLAINED_VARIANCE = 0.9
 # Deviations that hardly ever differ from 0 are not blown up by more than four.
 MIN_SCALE = 0.25
-# A threshold under which no score is over 1.0: the baseline learns every row.
-_NEVER_ALARMS = 1e30
 
 
 def fit(rows: Table) -> Build:
@@ -46,15 +45,13 @@ def fit(rows: Table) -> Build:
         within = graph.op("MatMul", graph.embed(onnx_projection, clipped), graph.const(components.components_))
         return graph.op("Sub", scaled, within)
 
-    return Build(
-        lambda threshold: framed(fitted, times, threshold, unexplained), LEAST_THRESHOLD * (1 - EXPLAINED_VARIANCE)
-    )
+    return Build(lambda alarm: framed(fitted, times, alarm, unexplained), LEAST_THRESHOLD * (1 - EXPLAINED_VARIANCE))
 
 
 def scaled_deviations(normal: Table) -> tuple[Scales, Times, StandardScaler, Float64]:
     """The frame of normal rows; what they deviate by in it, scaled [R, F]; and the scaler."""
     fitted, times = frame_of(normal)
-    looking = framed(fitted, times, _NEVER_ALARMS, lambda _, deviations: deviations, raw_deviations=True)
+    looking = framed(fitted, times, Alarm(NEVER_ALARMS), lambda _, deviations: deviations, raw_deviations=True)
     deviations = np.clip(run(probe(looking), normal).contribution, -CLIP, CLIP)
     scaler = StandardScaler().fit(deviations)
     scaler.scale_ = np.maximum(scaler.scale_, MIN_SCALE)

@@ -29,6 +29,7 @@ from models.detectors.deviations import Prior
 from models.detectors.evidence import Pull
 from models.detectors.panel import FOLDS, PULL_VOTE, Judged, Learner, Lessons
 from models.graph import ML_OPSET, OPSET, Graph
+from models.own_threshold import Alarm
 from models.table import Table
 from receiver.columns import Int32
 from receiver.errors import DataError
@@ -74,9 +75,7 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
         tuple(_vote(learner, z[0].size) for learner in fitted.special if judged.trust > 0),
     )
     even = float(-np.log(0.5))
-    return Build(
-        lambda threshold: _close(prior, votes, threshold), LEAST_OF_EVEN * even, even, _most(rows, judged, even)
-    )
+    return Build(lambda alarm: _close(prior, votes, alarm), LEAST_OF_EVEN * even, even, _most(rows, judged, even))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class _Votes:
     special: tuple[Vote, ...]  # over z
 
 
-def _close(prior: Prior, votes: _Votes, threshold: float) -> onnx.ModelProto:
+def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     graph = Graph()
     observed = deviations.observe(graph, prior)
     weighted: list[tuple[float, str]] = []
@@ -104,7 +103,7 @@ def _close(prior: Prior, votes: _Votes, threshold: float) -> onnx.ModelProto:
         weighted += [(votes.trust / len(votes.special), vote(graph, flat)) for vote in votes.special]
     p = graph.op("Sum", *(graph.op("Mul", vote, graph.const(weight)) for weight, vote in weighted))
     calm = graph.op("Sub", graph.const(1), graph.op("Clip", p, graph.const(0), graph.const(MAX_PROBABILITY)))
-    return scored.close(graph, prior, observed, graph.op("Neg", graph.op("Log", calm)), threshold, rate=calm)
+    return scored.close(graph, prior, observed, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
 
 
 def _most(recorded: Table, judged: Judged, even: float) -> float:

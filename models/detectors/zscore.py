@@ -1,7 +1,8 @@
 """The paper's detector: a feature whose |z| is over 2 is unusual (Darwesh, Hammoud, Vorobeva 2023).
 
 z is taken with the mean and standard deviation of the training rows, the same for every node and for all time:
-no state. The score is how far all features together lie beyond unusual, Σ max(|z| − 2, 0), over the threshold.
+no state, nor a node's own threshold. The score is how far all features together lie beyond unusual,
+Σ max(|z| − 2, 0), over the threshold.
 It is here to be compared with: nodes other than those trained on are soon beyond usual, all the time.
 """
 
@@ -12,6 +13,7 @@ import onnx
 
 from models.detectors.build import Build
 from models.graph import Graph
+from models.own_threshold import Alarm
 from models.table import Table
 from receiver.columns import Bool, Float64
 
@@ -41,12 +43,12 @@ def beyond(names: tuple[str, ...], known: Bool, centre: Float64, scale: Float64)
     """The detector of how far features [F] lie beyond usual."""
     scale = np.maximum(scale, MIN_RELATIVE_SCALE * np.maximum(np.abs(centre), 1e-3))
 
-    def build(threshold: float) -> onnx.ModelProto:
+    def build(alarm: Alarm) -> onnx.ModelProto:
         graph = Graph()
         deviation = graph.op("Div", graph.op("Sub", "x", graph.const(centre)), graph.const(scale))
         size = graph.op("Where", graph.op("IsNaN", "x"), graph.const(0), graph.op("Abs", deviation))
         size = graph.op("Clip", size, graph.const(UNUSUAL), graph.const(CLIP))
-        above = graph.op("Mul", graph.op("Sub", size, graph.const(UNUSUAL)), graph.const(known / threshold))
+        above = graph.op("Mul", graph.op("Sub", size, graph.const(UNUSUAL)), graph.const(known / alarm.level))
         return graph.close(
             score=graph.op("ReduceSum", above, graph.const([1], np.int64), keepdims=0),
             next_state="state",

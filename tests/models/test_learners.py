@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 from models.detectors import deviations, evidence, gradient_boosting, replay, supervised, trees
 from models.detectors.deviations import HALF_LIVES_SECONDS
 from models.graph import Graph
+from models.own_threshold import Alarm
 from models.run import probe, run
 from receiver.columns import Float32
 from receiver.detector import Detector
@@ -103,7 +104,7 @@ def test_where_attacks_were_cut_out_time_is_closed_up() -> None:
 def boosted() -> Detector:
     build = gradient_boosting.fit(attacked())
     assert build.even is not None
-    return probe(build.at(build.even))
+    return probe(build.at(Alarm(build.even)))
 
 
 def test_nodes_that_were_never_seen_are_told_apart(boosted: Detector) -> None:
@@ -121,7 +122,7 @@ def test_an_attack_that_lasts_for_hours_is_not_learnt(boosted: Detector) -> None
 
 
 def test_an_attack_below_the_alarm_is_hardly_learnt() -> None:
-    model = probe(gradient_boosting.fit(attacked()).at(1e3))
+    model = probe(gradient_boosting.fit(attacked()).at(Alarm(1e3)))
     rows = table(nodes=2, seconds=3600, step=10, seed=80, attack=(1200, 3600))
     odds = -np.log(0.5)
     likely = run(model, rows).score.reshape(-1, 2) * 1e3 > odds
@@ -133,7 +134,7 @@ def test_most_attacks_on_nodes_left_out_reach_the_highest_threshold_that_is_need
     assert build.even is not None
     assert build.most is not None
     rows = table(nodes=2, seconds=2400, step=10, seed=81, attack=(1200, 1500), busy_spread=2)
-    score = run(probe(build.at(build.most)), rows).score
+    score = run(probe(build.at(Alarm(build.most))), rows).score
     assert build.most >= build.even
     assert rows.attack is not None
     assert score[rows.attack].max() > 1
@@ -151,7 +152,7 @@ def test_of_one_attacked_node_times_are_left_out() -> None:
 
 def test_a_feature_that_was_absent_in_training_says_nothing() -> None:
     build = gradient_boosting.fit(attacked(missing=("lis_conn",)))
-    model = probe(build.at(1.0))
+    model = probe(build.at(Alarm(1.0)))
     rows = table(nodes=2, seconds=600, step=5, seed=79)
     with_it = run(model, rows).score
     rows.x[:, FEATURES.index("lis_conn")] = 1e6

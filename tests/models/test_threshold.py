@@ -44,6 +44,13 @@ def test_what_was_seen_does_not_alarm_where_less_than_one_alert_is_allowed() -> 
     assert found.threshold >= found.highest_score
 
 
+def test_how_steep_the_tail_is_says_how_far_a_threshold_must_rise_for_e_times_fewer_alerts() -> None:
+    # Two rows over it raise an alert: a row as rare as level^-4 makes alerts as rare as level^-8.
+    random = np.random.default_rng(3)
+    scores = [Node(np.arange(20_000, dtype=np.float64) * 60.0, 1 + random.pareto(4, size=20_000)) for _ in range(4)]
+    assert for_budget(scores, 0.5).tail_log_scale == pytest.approx(1 / 8, rel=0.3)
+
+
 def test_the_bound_says_how_little_a_short_time_proves() -> None:
     found = for_budget(nodes(days=0.1, number=2), 0.1)
     assert found.bound_95_per_node_day == pytest.approx(3.0 / 0.2, rel=0.02)

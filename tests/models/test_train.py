@@ -13,6 +13,7 @@ import pytest
 
 from models.detectors.mean_z2 import LEAST_THRESHOLD
 from models.evaluate import evaluate
+from models.own_threshold import FLOATS
 from models.score import score
 from models.train import train
 from receiver.detector import Detector
@@ -88,7 +89,7 @@ class TestTrain:
             write_csv(some, tmp_path / f"{name}.csv")
             train(tmp_path / f"{name}.csv", tmp_path / f"{name}.onnx", created_ms=NOW_MS)
             sizes[name] = Detector.load(tmp_path / f"{name}.onnx").info.state_size
-        assert sizes == {"labelled": 7 * len(FEATURES), "few": 5 * len(FEATURES)}
+        assert sizes == {"labelled": 7 * len(FEATURES) + FLOATS, "few": 5 * len(FEATURES) + FLOATS}
 
     def test_a_learner_without_attacks_is_refused(self, folder: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="learns from labels"):
