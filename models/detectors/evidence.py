@@ -26,6 +26,8 @@ HARMLESS_CLIP = 2.0
 # Of the squared weights, in the loss of a row.
 RIDGE = 0.03
 MAX_ITERATIONS = 200
+# Of the mean weight, what a feature is worth at least when features are named: labels do not show all attacks.
+LEAST_WORTH = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class Pull:
 
     weight: Float64  # [H, F] ≥ 0
     bias: float
+
+    def worth(self) -> Float64:
+        """How much a σ of each deviation says of attacks [H, F], the most being 1; none says nothing at all."""
+        floored = self.weight + LEAST_WORTH * self.weight.mean()
+        most = floored.max()
+        return floored / most if most > 0 else np.ones_like(floored)
 
 
 def harm(z: Float32, direction: Float64) -> Float32:

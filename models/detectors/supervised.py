@@ -14,7 +14,7 @@ weakly for the budget, does not become so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -103,7 +103,9 @@ def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
         weighted += [(votes.trust / len(votes.special), vote(graph, flat)) for vote in votes.special]
     p = graph.op("Sum", *(graph.op("Mul", vote, graph.const(weight)) for weight, vote in weighted))
     calm = graph.op("Sub", graph.const(1), graph.op("Clip", p, graph.const(0), graph.const(MAX_PROBABILITY)))
-    return scored.close(graph, prior, observed, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
+    # Features are named by deviations for what labels say that they are worth: a node at work deviates in others too.
+    told = replace(observed, z=graph.op("Mul", observed.z, graph.const(votes.pulled.worth())))
+    return scored.close(graph, prior, told, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
 
 
 def _most(recorded: Table, judged: Judged, even: float) -> float:
