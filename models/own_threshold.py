@@ -35,7 +35,7 @@ STEP = 0.5
 # Of the mean time between alerts asked for: a day of attacks must not teach what a month of quiet does.
 PAUSE = 0.25
 # The liveliest of the nodes tuned on comes to within three times the budget at 5, not at 3; what lies beyond is a node
-# out of order, or under attack day after day. Calm nodes gain nothing more below a third.
+# out of order, or under attack day after day. Below a third the first stir of a node that was calm for weeks alarms.
 LOWEST_FACTOR, HIGHEST_FACTOR = 1 / 3, 5.0
 # Of a node's state.
 FLOATS = 3 + OF_ROWS - 1
