@@ -1,4 +1,4 @@
-"""What a small neural network cannot rebuild of normal deviations, in the frame: the papers' network, unsupervised.
+"""What a small neural network cannot rebuild of normal deviations: the papers' network, unsupervised.
 
 As `pca`, with curves instead of planes: features that move together on a node that works are known together.
 """
@@ -10,42 +10,53 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
+from sklearn.preprocessing import StandardScaler
 
-from models.detectors import pca
+from models.detectors import unlabelled
 from models.detectors.build import Build
-from models.detectors.mean_z2 import LEAST_THRESHOLD
-from models.frame import CLIP, framed
+from models.detectors.deviations import Prior
+from models.detectors.pca import LEAST_THRESHOLD
+from models.detectors.unlabelled import Measure
 from models.graph import Graph
 from models.table import Table
+from receiver.columns import Float32
 
 # Of the features, so many numbers must say all: a third.
 BOTTLENECK_SHARE = 1 / 3
 MAX_EPOCHS = 30
 # Rows it is fitted to, evenly taken: more teach a network of this size nothing.
 MAX_ROWS = 20_000
-# A part of the deviations stays unexplained on normal rows too.
-LEAST_SHARE = 0.1
+# Deviations that hardly ever differ from 0 are not blown up by more than four.
+MIN_SCALE = 0.25
 SEED = 0
 
 
 def fit(rows: Table) -> Build:
-    """Scales, then a network that rebuilds the deviations that the frame gives with them."""
-    fitted, times, scaler, scaled = pca.scaled_deviations(rows.normal())
-    some = scaled[:: max(1, len(scaled) // MAX_ROWS)].astype(np.float32)
-    width = scaled.shape[1]
+    """A network that rebuilds what normal rows deviate by."""
+    return unlabelled.fit(rows, measure, LEAST_THRESHOLD)
+
+
+def measure(prior: Prior, harmful: Float32) -> Measure:
+    """The mean square of what the network does not rebuild, of averages over ten seconds."""
+    usual = harmful[:, unlabelled.TEN_SECONDS]
+    scaler = StandardScaler().fit(usual)
+    scaler.scale_ = np.maximum(scaler.scale_, MIN_SCALE)
+    some = scaler.transform(usual[:: max(1, len(usual) // MAX_ROWS)]).astype(np.float32)
+    width = some.shape[1]
     hidden = max(1, round(width * BOTTLENECK_SHARE))
     network = MLPRegressor(hidden_layer_sizes=(hidden,), activation="tanh", max_iter=MAX_EPOCHS, random_state=SEED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop early
         network.fit(some, some if width > 1 else some[:, 0])
 
-    def unexplained(graph: Graph, deviation: str) -> str:
-        clipped = graph.op("Clip", deviation, graph.const(-CLIP), graph.const(CLIP))
-        scaled = graph.op("Div", graph.op("Sub", clipped, graph.const(scaler.mean_)), graph.const(scaler.scale_))
+    def write(graph: Graph, harmful: str) -> str:
+        known = unlabelled.ten_seconds(graph, harmful)
+        scaled = graph.op("Div", graph.op("Sub", known, graph.const(scaler.mean_)), graph.const(scaler.scale_))
         inner = graph.op("Tanh", _layer(graph, scaled, network, 0))
-        return graph.op("Sub", scaled, _layer(graph, inner, network, 1))
+        left = graph.op("Sub", scaled, _layer(graph, inner, network, 1))
+        return graph.op("MatMul", graph.op("Mul", left, left), graph.const(unlabelled.mean(prior)))
 
-    return Build(lambda alarm: framed(fitted, times, alarm, unexplained), LEAST_THRESHOLD * LEAST_SHARE)
+    return write
 
 
 def _layer(graph: Graph, value: str, network: MLPRegressor, number: int) -> str:

@@ -1,17 +1,18 @@
 """How a node deviates from itself, over times of several lengths: what the learning detectors look at, recurrently.
 
-    x ─▶ compress ─▶ trailing averages of several half-lives ─▶ minus the node's own level, in its own standard
-    deviations, clipped = z [N, H, F];   where the caller says so, the level and the variance learn the row
+    x ─▶ compress ─▶ minus the season ─▶ trailing averages of several half-lives ─▶ minus the node's own level, in its
+    own standard deviations, clipped = z [N, H, F];   where the caller says so, season, level and variance learn the row
 
 In: normal rows, for a `Prior`; a `Graph` under construction, for `observe`. Out: the name of z, and what makes the
-next state once the caller knows at which rate to learn. Costs H + 3 floats of state a feature.
+next state once the caller knows at which rate to learn. Costs H + 3 floats of state a feature, and the season's.
 
 Whatever decides the rate decides what is normal: at rate 0 the baseline stands still, as long as that lasts. In
 training the labels decide (`models.detectors.replay`), in service the detector's own score.
 
-**Compress**: asinh(x / unit), as in `models.frame`. **Level**: the mean of a node's rows, turning with time into an
-exponential one; it begins anew with a node's second row. A deviation beyond `HUBER` standard deviations teaches no more
-than that, and one in the harmful direction weighs `HARMFUL_RATE` as much as a harmless one: the calm side is normal.
+**Compress**: asinh(x / unit), linear below the unit and logarithmic above. **Season**: what is usual at this hour
+(`models.detectors.season`). **Level**: the mean of a node's rows, turning with time into an exponential one; it begins
+anew with a node's second row. A deviation beyond `HUBER` standard deviations teaches no more than that, and one in the
+harmful direction weighs `HARMFUL_RATE` as much as a harmless one: the calm side is normal.
 **Variance**: begins with the population's and cannot fall far below it.
 
 All times are for rows of `ROW_SECONDS` and less; where rows are further apart, they are stretched alike.
@@ -27,17 +28,18 @@ import onnx
 from scipy.signal import lfilter
 
 from models import scales
-from models.frame import MAX_UNITS
+from models.detectors import season
 from models.graph import Graph
+from models.meaning import MEANINGS
 from models.table import Table
 from receiver.columns import Float32, Float64
 
 ROW_SECONDS = 2.5
 HALF_LIVES_SECONDS = (1.5, 4.0, 10.0, 30.0)
-# A level is the mean of so much time, in the end: it follows an hour's drift.
-LEVEL_SECONDS = 900.0
+# A level is the mean of so much time, in the end: what comes back every day is the season's.
+LEVEL_SECONDS = 125_000.0
 # Rows of so much time weigh as much in a node's variance as the population's does.
-VARIANCE_PRIOR_SECONDS = 600.0
+VARIANCE_PRIOR_SECONDS = 3600.0
 # Until a node is so old it learns everything: there is nothing to stand still on yet.
 INFANT_SECONDS = 90.0
 # From this age on single rows are not believed: before it, the level is hardly known.
@@ -46,11 +48,19 @@ TRUSTING_SECONDS = 30.0
 MIN_ROW_SECONDS, MAX_ROW_SECONDS = 1.0, 60.0
 # A node's first row counts for next to nothing: recordings of rates begin with a row of zeros as often as not.
 FIRST_ROW_SECONDS = 0.01
+# Units that anything can measure: asinh of it is 21. A higher value would take longer to fade.
+MAX_UNITS = 1e9
 HUBER = 3.0
 HARMFUL_RATE = 0.5
+# Where a deviation stops to count more: one feature alone cannot hold a score up for long after it has calmed.
+LARGEST = 30.0
+# Where learners of attacks stop to look: what is larger than this is an attack to them.
 CLIP = 10.0
-# Of the population's variance, the least that a node can have, and the least of any feature (0.3 %).
-LEAST_VARIANCE_SHARE, LEAST_DEVIATION = 0.03, 0.003
+# Of the population's variance, the least that a node can have.
+LEAST_VARIANCE_SHARE = 0.03
+# The least deviation of any feature (0.3 %), and of one whose meaning is known, as a part of what it goes up and down
+# by on any machine: a calm recording does not show how machines live.
+LEAST_DEVIATION, LEAST_OF_USUAL = 0.003, 0.1
 # What is slower than this is drift, not scatter.
 DRIFT_HALF_LIFE_SECONDS = 600.0
 # What rarely leaves its level has no scatter between quantiles: of all its variance, so much counts at least.
@@ -68,6 +78,7 @@ class Prior:
     variance: Float64  # [F] > 0, of the fastest average of asinh(x / unit) around its drift
     direction: Float64  # [F] +1: only more is harmful, −1: only less is, 0: both are
     seen: Float64  # [F] 1.0, or 0.0 where the feature says nothing: z is 0
+    least: Float64  # [F] > 0, the variance below which no node's falls
     stretch: float  # all times are multiplied by it
 
     @property
@@ -76,9 +87,10 @@ class Prior:
         return tuple(self.stretch * seconds for seconds in HALF_LIVES_SECONDS)
 
     def initial_state(self) -> Float32:
-        """[(H + 3) F]: averages, level, variance, seconds learnt."""
+        """[(H + 3) F + season.size(F)]: averages, level, variance, seconds learnt; season."""
         nothing = np.zeros(len(self.names))
-        return np.concatenate([*[nothing] * (len(HALF_LIVES_SECONDS) + 1), self.variance, nothing]).astype(np.float32)
+        own = [*[nothing] * (len(HALF_LIVES_SECONDS) + 1), self.variance, nothing]
+        return np.concatenate([*own, season.initial_state(len(self.names))]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +103,20 @@ class Observed:
 
 def fit(normal: Table) -> Prior:
     """Units, variances and directions, by normal rows; each node weighs the same."""
-    blank = scales.blank(normal)
+    scale = scales.fit(normal)
     stretch = max(1.0, float(np.median(normal.row_seconds())) / ROW_SECONDS)
     order = np.lexsort((normal.time_ms, normal.node))
     cuts = np.flatnonzero(np.diff(normal.node[order])) + 1
     seconds = max(1e-3, float(np.median(normal.row_seconds())))
-    variances = [_variance(normal.x[rows], blank.unit, seconds, stretch) for rows in np.split(order, cuts)]
+    variances = [_variance(normal.x[rows], scale.unit, seconds, stretch) for rows in np.split(order, cuts)]
     found = np.stack(variances)
     found[:, np.isnan(found).all(axis=0)] = 0
-    variance = np.maximum(np.nanmean(found, axis=0), LEAST_DEVIATION**2)
-    return Prior(blank.names, blank.unit, variance, blank.direction, (blank.weight > 0).astype(np.float64), stretch)
+    usual = np.array([MEANINGS[name].scale if name in MEANINGS else 0.0 for name in scale.names])
+    floor = np.maximum(LEAST_DEVIATION, LEAST_OF_USUAL * usual) ** 2
+    variance = np.maximum(np.nanmean(found, axis=0), floor)
+    least = np.maximum(LEAST_VARIANCE_SHARE * variance, floor)
+    seen = (scale.weight > 0).astype(np.float64)
+    return Prior(scale.names, scale.unit, variance, scale.direction, seen, least, stretch)
 
 
 def _variance(x: Float32, unit: Float64, seconds: float, stretch: float) -> Float64:
@@ -126,7 +142,7 @@ def _trailing(values: Float64, half_lives: float, start: float | None = None) ->
 
 
 def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> Observed:
-    """Write z and the learning of a baseline into a graph, over these tensors [N, F] and [N, (H + 3) F]."""
+    """Write z and the learning of a baseline into a graph, over these tensors [N, F] and [N, S]."""
     features, lengths = len(prior.names), len(HALF_LIVES_SECONDS)
     blocks = [graph.columns(state, part * features, (part + 1) * features) for part in range(lengths + 3)]
     averages, (level, variance, age) = blocks[:lengths], blocks[lengths:]
@@ -134,9 +150,12 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
     missing = graph.op("IsNaN", x)
     present = graph.op("Cast", graph.op("Not", missing), to=onnx.TensorProto.FLOAT)
     units = graph.op("Div", graph.op("Where", missing, graph.const(0), x), graph.const(prior.unit))
-    value = graph.op("Asinh", graph.op("Clip", units, graph.const(-MAX_UNITS), graph.const(MAX_UNITS)))
+    whole = graph.op("Asinh", graph.op("Clip", units, graph.const(-MAX_UNITS), graph.const(MAX_UNITS)))
     first = graph.op("LessOrEqual", age, graph.const(FIRST_ROW_SECONDS))
     seconds = graph.op("Unsqueeze", "elapsed_seconds", graph.const([1], np.int64))
+    own = (lengths + 3) * features
+    of_day = season.observe(graph, features, graph.columns(state, own, own + season.size(features)), seconds)
+    value = graph.op("Sub", whole, of_day.usual)
     averages = [
         graph.op("Where", first, value, _toward(graph, average, value, graph.op("Mul", present, gain)))
         for average, gain in zip(averages, _gains(graph, seconds, prior.half_lives), strict=True)
@@ -147,7 +166,7 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
     standard = [
         graph.op("Mul", counts, graph.op("Div", graph.op("Sub", average, level), sigma)) for average in averages
     ]
-    standard = [graph.op("Clip", z, graph.const(-CLIP), graph.const(CLIP)) for z in standard]
+    standard = [graph.op("Clip", z, graph.const(-LARGEST), graph.const(LARGEST)) for z in standard]
     lifted = [graph.op("Unsqueeze", z, graph.const([1], np.int64)) for z in standard]
 
     def next_state(rate: str) -> str:
@@ -165,14 +184,14 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
         square = graph.op("Min", square, graph.op("Mul", variance, graph.const(HUBER**2)))
         older = graph.op("Add", age, graph.const(VARIANCE_PRIOR_SECONDS * prior.stretch))
         wider = _toward(graph, variance, square, graph.op("Div", slowed, graph.op("Add", older, slowed)))
-        least = np.maximum(LEAST_VARIANCE_SHARE * prior.variance, LEAST_DEVIATION**2)
-        age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS * prior.stretch))
+        age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS))
         return graph.op(
             "Concat",
             *averages,
             graph.op("Add", level, graph.op("Mul", gain, lesson)),
-            graph.op("Max", wider, graph.const(least)),
+            graph.op("Max", wider, graph.const(prior.least)),
             age_after,
+            of_day.next_state(graph.op("Sub", whole, level), weight),
             axis=1,
         )
 

@@ -1,31 +1,38 @@
-"""The mean over features of the squared deviation from the node's own baseline, in the frame."""
+"""The mean squared deviation from the node's own baseline, over features and over trailing averages of all lengths.
+
+Beyond `HUBER` standard deviations a deviation counts by its size, not its square: one feature alone does not outweigh
+all others (the loss of Huber 1964).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from models import scales
+from models.detectors import unlabelled
 from models.detectors.build import Build
-from models.frame import Scales, Times, framed, smoother
-from models.run import probe, run
+from models.detectors.deviations import Prior
+from models.detectors.unlabelled import Measure
+from models.graph import Graph
 from models.table import Table
+from receiver.columns import Float32
 
-# Half-life of the score in rows, so that a few rows make it, and its bounds in seconds.
-SCORE_HALF_LIFE_ROWS = 5
-SCORE_HALF_LIFE_SECONDS = (10.0, 300.0)
+HUBER = 3.0
 # Half as much again as features of known direction, one standard deviation lively, have anyway.
 LEAST_THRESHOLD = 0.75
 
 
 def fit(rows: Table) -> Build:
-    """Scales of the normal rows, and how long a score lasts."""
-    fitted, times = frame_of(rows.normal())
-    return Build(lambda alarm: framed(fitted, times, alarm, lambda _, deviations: deviations), LEAST_THRESHOLD)
+    """What normal rows deviate by."""
+    return unlabelled.fit(rows, measure, LEAST_THRESHOLD)
 
 
-def frame_of(normal: Table) -> tuple[Scales, Times]:
-    """The frame's parameters, by normal rows."""
-    smooth = run(probe(smoother(scales.blank(normal))), normal).contribution
-    seconds = normal.row_seconds()
-    half_life = np.clip(SCORE_HALF_LIFE_ROWS * np.median(seconds), *SCORE_HALF_LIFE_SECONDS)
-    return scales.fit(normal, smooth.astype(np.float64), seconds), Times(float(half_life))
+def measure(prior: Prior, _: Float32) -> Measure:
+    """The mean square; nothing is learnt for it."""
+
+    def write(graph: Graph, harmful: str) -> str:
+        near = graph.op("Min", harmful, graph.const(HUBER))
+        loss = graph.op("Mul", near, graph.op("Sub", graph.op("Mul", harmful, graph.const(2)), near))
+        squares = graph.op("ReduceMean", loss, graph.const([1], np.int64), keepdims=0)
+        return graph.op("MatMul", squares, graph.const(unlabelled.mean(prior)))
+
+    return write

@@ -1,17 +1,18 @@
-"""What the frame does over time, on made-up nodes that training never saw."""
+"""What a detector with baselines does over time, on made-up nodes that training never saw."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from models.detectors.deviations import HALF_LIVES_SECONDS
 from models.run import run
 from models.table import Table
 from receiver.columns import Float32
 from tests.models.nodes import FEATURES, table
 from tests.models.trained import detector
 
-# The default, whose core is the identity: what is tested here is the frame.
+# The default without labels.
 NAME = "mean_z2"
 
 
@@ -80,7 +81,8 @@ def test_a_baseline_stands_still_under_alarm() -> None:
     for x, attacked in zip(rows.x, rows.attack if rows.attack is not None else [], strict=True):
         result = model.step(x[None], np.full(1, 5, np.float32), state)
         if attacked and result.score[0] > 1:
-            learnt = slice(features, 4 * features)  # level, variance, seconds learnt
+            first = len(HALF_LIVES_SECONDS)
+            learnt = slice(first * features, (first + 3) * features)  # level, variance, seconds learnt
             if before is not None:
                 assert np.array_equal(result.next_state[0, learnt], before)
             before = result.next_state[0, learnt]
