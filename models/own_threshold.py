@@ -69,7 +69,6 @@ class Alarm:
 class Judged:
     """Names of tensors of a graph."""
 
-    threshold: str  # [N, 1], or [] where all have the same
     score: str  # [N, 1]
     next_state: tuple[str, ...]  # none, or one [N, S]
 
@@ -83,16 +82,14 @@ def judge(graph: Graph, measure: str, alarm: Alarm, start: int) -> Judged:
     """Write the score, and what follows it in a state whose columns from `start` on are `initial_state`."""
     own = alarm.own
     if own is None:
-        level = graph.const(alarm.level)
-        return Judged(level, graph.op("Div", measure, level), ())
+        return Judged(graph.op("Div", measure, graph.const(alarm.level)), ())
     kept, quiet, pause, *before = (
         graph.columns("state", start + column, start + column + 1) for column in range(FLOATS)
     )
     # From what it was after the last alert: what a row alone takes off would be lost in a float's rounding.
     glide = graph.op("Mul", quiet, graph.const(own.step * own.alerts_per_node_day / SECONDS_PER_DAY))
     factor = graph.op("Max", graph.op("Sub", kept, glide), graph.const(np.log(own.lowest)))
-    threshold = graph.op("Mul", graph.op("Exp", factor), graph.const(alarm.level))
-    score = graph.op("Div", measure, threshold)
+    score = graph.op("Div", measure, graph.op("Mul", graph.op("Exp", factor), graph.const(alarm.level)))
 
     over = graph.op("Cast", graph.op("Greater", score, graph.const(1)), to=onnx.TensorProto.FLOAT)
     raised = graph.op("GreaterOrEqual", graph.op("Sum", over, *before), graph.const(OVER_ROWS))
@@ -114,4 +111,4 @@ def judge(graph: Graph, measure: str, alarm: Alarm, start: int) -> Judged:
         *before[:-1],
         axis=1,
     )
-    return Judged(threshold, score, (following,))
+    return Judged(score, (following,))
