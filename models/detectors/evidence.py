@@ -1,10 +1,11 @@
-"""What deviations say together: the numbers that learners of attacks are given, few and alike on every node.
+"""What deviations say together: the numbers that general learners of attacks are given, few and alike on every node.
 
 In: z [R, H, F]. Out: `evidence` [R, E], the same in numpy, for training, and in a graph. How strongly a workload
-shows an attack in a feature is its own; so learners see no feature by itself. For each half-life they see the
-`TOP` largest harmful deviations, in order, whichever they are; their mean, clipped at `MEAN_CLIPS`; and the *pull*, a
-weighted sum whose weights labels gave: a logistic regression without negative weights on harmful deviations, so that
-no accident of a recording can make a node's disk space a sign of calm. Last comes the sum of the pulls.
+shows an attack in a feature is its own; so these learners see no feature by itself. For each half-life they see the
+`TOP` largest harmful deviations, in order, whichever they are; the mean of all, clipped at `MEAN_CLIP`; and the
+*pull*, a weighted sum whose weights labels gave: a logistic regression without negative weights on harmful
+deviations, so that no accident of a recording can make a node's disk space a sign of calm. Last comes the sum of the
+pulls.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from models.detectors.deviations import CLIP, HALF_LIVES_SECONDS, Prior
 from models.graph import Graph
 from receiver.columns import Bool, Float32, Float64
 
-TOP = 6
-MEAN_CLIPS = (3.0, 6.0, 10.0)
+TOP = 4
+MEAN_CLIP = 3.0
 # A deviation in the harmless direction speaks against an attack, but not much.
 HARMLESS_CLIP = 2.0
 # Of the squared weights, in the loss of a row.
-RIDGE = 0.03
+RIDGE = 0.003
 MAX_ITERATIONS = 200
 # Of the mean weight, what a feature is worth at least when features are named: labels do not show all attacks.
 LEAST_WORTH = 0.1
@@ -73,7 +74,7 @@ def pull(z: Float32, direction: Float64, attack: Bool) -> Pull:
 
 def width(features: int) -> int:
     """How many numbers of evidence so many features give."""
-    return len(HALF_LIVES_SECONDS) * (min(TOP, features) + len(MEAN_CLIPS) + 1) + 1
+    return len(HALF_LIVES_SECONDS) * (min(TOP, features) + 2) + 1
 
 
 def evidence(z: Float32, prior: Prior, pulled: Pull) -> Float32:
@@ -84,7 +85,7 @@ def evidence(z: Float32, prior: Prior, pulled: Pull) -> Float32:
     pulls = (np.clip(signed, -HARMLESS_CLIP, CLIP) * pulled.weight.astype(np.float32)).sum(axis=2)
     parts: list[NDArray[np.float32]] = [
         top.reshape(len(z), -1),
-        *(np.minimum(harmful, clip).mean(axis=2) for clip in MEAN_CLIPS),
+        np.minimum(harmful, MEAN_CLIP).mean(axis=2),
         pulls,
         pulls.sum(axis=1, keepdims=True) + np.float32(pulled.bias),
     ]
@@ -101,13 +102,11 @@ def write(graph: Graph, z: str, prior: Prior, pulled: Pull) -> str:
     top = graph.largest(harmful, top_of_each, axis=2)
     flat = graph.op("Reshape", top, graph.const([-1, len(HALF_LIVES_SECONDS) * top_of_each], np.int64))
     axis = graph.const([2], np.int64)
-    means = [
-        graph.op("ReduceMean", graph.op("Min", harmful, graph.const(clip)), axis, keepdims=0) for clip in MEAN_CLIPS
-    ]
+    mean = graph.op("ReduceMean", graph.op("Min", harmful, graph.const(MEAN_CLIP)), axis, keepdims=0)
     weighted = _times(graph, graph.op("Clip", signed, graph.const(-HARMLESS_CLIP), graph.const(CLIP)), pulled.weight)
     pulls = graph.op("ReduceSum", weighted, axis, keepdims=0)
     total = graph.op("ReduceSum", pulls, graph.const([1], np.int64), keepdims=1)
-    return graph.op("Concat", flat, *means, pulls, graph.op("Add", total, graph.const(pulled.bias)), axis=1)
+    return graph.op("Concat", flat, mean, pulls, graph.op("Add", total, graph.const(pulled.bias)), axis=1)
 
 
 def contribution(graph: Graph, z: str, score: str, direction: Float64) -> str:

@@ -6,8 +6,9 @@ learners' fits to `MAX_ROWS` rows, and `FOLDS` times to `FOLD_ROWS`.
 *General* learners see `evidence`: no feature by itself, in copies in which features deviate more or less than they
 did, as they do on other workloads. *Special* ones see z of every feature as it was: which features an attack moves,
 and how far, is a workload's own, and the better evidence where nodes do the same work. Which of it holds, the rows
-themselves say: both learn from some groups and judge others, and `trust` is the weight of the special vote that makes
-the labels of those likeliest (stacking: Wolpert 1992, "Stacked generalization", Neural Networks 5).
+themselves say: both learn from some groups and judge others, and `trust` is the weight of the special votes that makes
+the labels of those likeliest (stacking: Wolpert 1992, "Stacked generalization", Neural Networks 5), or 0 where little
+is gained.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ FOLDS, FOLD_ROWS = 3, 20_000
 PULL_VOTE = 0.1
 # Trust is one of these.
 TRUSTS = np.linspace(0, 1, 11)
+# Of the log loss, so much must be gained: nodes to come may be less like those that were seen than these are alike.
+LEAST_GAIN = 0.1
 # A probability is wrong by no more than this, or single rows would decide on trust.
 LEAST_PROBABILITY = 1e-3
 SEED = 0
@@ -113,10 +116,14 @@ def judge(lessons: Lessons, prior: Prior, learners: Sequence[Learner]) -> Judged
         judged |= left_out
     if not judged.any():
         return Judged(0.0, judged, general)
-    both = [(1 - trust) * general + trust * special for trust in TRUSTS]
-    surprise = [_surprise(probability[judged], lessons.attack[judged]) for probability in both]
-    best = int(np.argmin(surprise))
-    return Judged(float(TRUSTS[best]), judged, both[best])
+    votes, attack = (general[judged], special[judged]), lessons.attack[judged]
+    surprise = np.array([_surprise(_both(trust, *votes), attack) for trust in TRUSTS])
+    trust = float(TRUSTS[surprise.argmin()]) if surprise.min() < (1 - LEAST_GAIN) * surprise[0] else 0.0
+    return Judged(trust, judged, _both(trust, general, special))
+
+
+def _both(trust: float, general: Float64, special: Float64) -> Float64:
+    return (1 - trust) * general + trust * special
 
 
 def _folds(lessons: Lessons) -> Iterator[Bool]:
