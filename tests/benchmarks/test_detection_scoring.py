@@ -72,7 +72,7 @@ def test_the_mark_tells_detectors_objectives_and_seeds_apart(case: Case) -> None
 
 def test_a_detector_comes_from_its_own_file_and_what_that_imports_not_from_the_other_detectors() -> None:
     names = {path.relative_to(scoring.ROOT).as_posix() for path in sources("pca")}
-    assert {"models/detectors/pca.py", "models/frame.py", "models/train.py", "models/alerts.py"} <= names
+    assert {"models/detectors/pca.py", "models/detectors/season.py", "models/train.py", "models/alerts.py"} <= names
     assert {"receiver/detector/model.py", "benchmarks/detection/cases.py"} <= names
     assert "models/detectors/zscore.py" not in names
 
