@@ -89,7 +89,7 @@ def for_budget(nodes: Sequence[Node], per_node_day: float) -> Budget:
         method, threshold = "counted", _lowest(levels, lambda level: count(nodes, level) <= allowed)
     else:
         method = "tail"
-        threshold, shape = _tail(base, peaks, len(peaks) / max(allowed, 1e-12))
+        threshold, shape = _tail(base, peaks, max(1, len(peaks)) / max(allowed, 1e-12))
         threshold = min(threshold, MAX_REACH * float(levels[-1]))
         if allowed < 1:  # nothing that was seen may alarm
             threshold = max(threshold, float(levels[-1]))

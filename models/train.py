@@ -4,7 +4,8 @@ In: a table with normal rows, and labelled attacks if there are any. Out: an ONN
 `receiver.detector`, and beside it a JSON card with the same provenance as its metadata. Raises `DataError`.
 
 Rows are split by time: what is before `FIT_PART` of the rows fits the detector, what follows sets the threshold,
-the model running through all of it as it would have. Labelled attacks are left out of both.
+the model running through all of it as it would have. Labelled attacks are left out of both; a detector that learnt
+how likely an attack is runs through them, and what is near them is not counted.
 
 For a budget, the detector is then fitted to all rows and keeps that threshold: scores of rows that it has seen are
 lower than those that the threshold was found on, so it errs to the quiet side. `objective="accuracy"` runs through
@@ -13,7 +14,8 @@ A detector that learnt how likely an attack is needs no search: its threshold is
 workload comes, and it is fitted to all rows.
 
 The threshold also decides when baselines stand still, so it acts on the scores that it is found by: it is found,
-built in, and found once more. It is the population's; for a budget, each node's own leaves it from there
+built in, and found once more. Where the detector knows what attacks reach, a tail beyond all that normal rows had
+goes no further than that. The threshold is the population's; for a budget, each node's own leaves it from there
 (`models.own_threshold`).
 """
 
@@ -35,6 +37,7 @@ from models.alerts import OF_ROWS, OVER_ROWS
 from models.detectors import DEFAULT, DETECTORS
 from models.detectors.build import Build
 from models.graph import describe
+from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
 from models.own_threshold import NEVER_ALARMS, Alarm, Own
 from models.run import Progress, no_progress, probe, run
 from models.table import Table
@@ -94,35 +97,55 @@ def fit(
         if build.even is not None:
             build = DETECTORS[name](table)
     else:
-        normal = table.normal()
-        level, how = _budget(build, normal, normal.time_ms > split_ms, budget, progress)
+        level, how = _budget(build, table, ~early, budget, progress)
         build = DETECTORS[name](table)
         alarm = Alarm(level, Own.around(level, build.least, budget, how["tail_log_scale"]))
     return build.at(alarm), {"threshold": {"objective": objective} | how, "split_ms": split_ms}
 
 
-def _budget(
-    build: Build, normal: Table, later: Bool, budget: float, progress: Progress
-) -> tuple[float, dict[str, Any]]:
-    level = NEVER_ALARMS
+def _budget(build: Build, table: Table, later: Bool, budget: float, progress: Progress) -> tuple[float, dict[str, Any]]:
+    normal = np.ones(len(table), bool) if table.attack is None else ~table.attack
+    if build.even is None:
+        # It would learn attacks before there is a threshold.
+        table, counted, level = table.take(normal), later[normal], NEVER_ALARMS
+    else:
+        # It stands still in attacks from the first, so it runs through them, as in service.
+        counted, level = later & _quiet(table), build.even
+        if counted.sum() < MIN_NORMAL_ROWS:
+            counted = later & normal
+    lowest = build.least
     for _ in range(ROUNDS):
-        score = run(probe(build.at(Alarm(level))), normal, progress).score.astype(np.float64) * level
-        nodes = nodes_of(normal.take(later), score[later])
+        score = run(probe(build.at(Alarm(level))), table, progress).score.astype(np.float64) * level
+        nodes = nodes_of(table.take(counted), score[counted])
         found = threshold.for_budget(nodes, budget)
+        highest = np.inf if build.most is None else max(build.most, found.highest_score)
         # A baseline that stands still lets scores rise: the lower of two thresholds would break the budget.
-        lowest = build.least if level == NEVER_ALARMS else level
-        level = max(lowest, found.threshold)
+        level = lowest = max(lowest, min(found.threshold, highest))
     how = found.card()
-    if level > found.threshold:
+    if level != found.threshold:
         # The card speaks of the threshold that is used, not of the one that the data alone would have given.
         seen = threshold.count(nodes, level)
         how |= {
-            "method": "least" if level == build.least else "first round",
+            "method": "most" if level < found.threshold else "least" if level == build.least else "first round",
             "calibrated_threshold": found.threshold,
             "alerts": seen,
             "bound_95_per_node_day": threshold.rate_bound(seen, found.node_days),
         }
     return level, how | {"threshold": level, "alert": f"{OVER_ROWS} of {OF_ROWS} rows"}
+
+
+def _quiet(table: Table) -> Bool:
+    """Rows [R] at which an alert would be false: those near no attack of their node."""
+    quiet = np.ones(len(table), bool)
+    if table.attack is None:
+        return quiet
+    order = np.lexsort((table.time_ms, table.node))
+    for rows in np.split(order, np.flatnonzero(np.diff(table.node[order])) + 1):
+        seconds, attack = table.time_ms[rows] / 1000, table.attack[rows]
+        at = seconds[attack]
+        before = np.searchsorted(at, seconds - FALSE_AFTER_SECONDS)
+        quiet[rows] = before == np.searchsorted(at, seconds + FALSE_BEFORE_SECONDS, side="right")
+    return quiet
 
 
 def _accuracy(build: Build, table: Table, later: Bool, progress: Progress) -> tuple[float, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import onnx
 import pytest
 
+from models.detectors import DETECTORS, zscore
 from models.detectors.mean_z2 import LEAST_THRESHOLD
 from models.evaluate import evaluate
 from models.score import score
-from models.train import train
+from models.train import fit, train
 from receiver.detector import Detector
 from receiver.errors import ConfigurationError, DataError
 from tests.models.nodes import FEATURES, table, write_csv
@@ -94,6 +96,28 @@ class TestTrain:
     def test_a_learner_without_attacks_is_refused(self, folder: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="learns from labels"):
             train(folder / "train.csv", tmp_path / "m.onnx", created_ms=NOW_MS, detector="gradient_boosting")
+
+    def test_a_budget_beyond_what_quiet_hours_can_show_leaves_attacks_within_reach_of_who_knows_them(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(DETECTORS, "zscore", lambda rows: replace(zscore.fit(rows), most=3.0))
+        found = fit(attacked(), "zscore", 0.01, "budget")[1]["threshold"]
+        assert found["method"] == "most"
+        assert found["highest_score"] < found["threshold"] == 3 < found["calibrated_threshold"]
+
+    def test_what_outlasts_an_attacks_label_for_a_minute_sets_no_learners_threshold(self) -> None:
+        rows = attacked()
+        seconds = (rows.time_ms - rows.time_ms[0]) / 1000
+        during, after = (seconds >= 6570) & (seconds < 6640), (seconds >= 6640) & (seconds < 6710)
+        lasting = replace(rows, x=rows.x.copy())
+        lasting.x[after] = rows.x[during]
+        assert rows.attack is not None
+        assert rows.attack[during].all()
+        assert not rows.attack[after].any()
+        highest = [
+            fit(some, "gradient_boosting", 1.0, "budget")[1]["threshold"]["highest_score"] for some in (rows, lasting)
+        ]
+        assert highest[1] < 2 * highest[0]
 
     def test_accuracy_without_labels_is_refused(self, folder: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="needs rows with attack 0 and with 1"):
