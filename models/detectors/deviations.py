@@ -38,7 +38,7 @@ ROW_SECONDS = 2.5
 HALF_LIVES_SECONDS = (1.5, 4.0, 10.0, 30.0)
 # A level is the mean of so much time, in the end: what comes back every day is the season's.
 LEVEL_SECONDS = 125_000.0
-# Rows of so much time weigh as much in a node's variance as the population's does.
+# A node's variance is the population's until it has been seen for about so long.
 VARIANCE_PRIOR_SECONDS = 3600.0
 # Until a node is so old it learns everything: there is nothing to stand still on yet.
 INFANT_SECONDS = 90.0
@@ -80,6 +80,7 @@ class Prior:
     seen: Float64  # [F] 1.0, or 0.0 where the feature says nothing: z is 0
     least: Float64  # [F] > 0, the variance below which no node's falls
     stretch: float  # all times are multiplied by it
+    variance_seconds: float  # rows of so much time weigh as much in a node's variance as the population's does
 
     @property
     def half_lives(self) -> tuple[float, ...]:
@@ -101,7 +102,7 @@ class Observed:
     next_state: Callable[[str], str]  # from 1.0 where a row is to be learnt, 0.0 where not [N, 1]; the state after it
 
 
-def fit(normal: Table) -> Prior:
+def fit(normal: Table, variance_seconds: float = VARIANCE_PRIOR_SECONDS) -> Prior:
     """Units, variances and directions, by normal rows; each node weighs the same."""
     scale = scales.fit(normal)
     stretch = max(1.0, float(np.median(normal.row_seconds())) / ROW_SECONDS)
@@ -116,7 +117,7 @@ def fit(normal: Table) -> Prior:
     variance = np.maximum(np.nanmean(found, axis=0), floor)
     least = np.maximum(LEAST_VARIANCE_SHARE * variance, floor)
     seen = (scale.weight > 0).astype(np.float64)
-    return Prior(scale.names, scale.unit, variance, scale.direction, seen, least, stretch)
+    return Prior(scale.names, scale.unit, variance, scale.direction, seen, least, stretch, variance_seconds)
 
 
 def _variance(x: Float32, unit: Float64, seconds: float, stretch: float) -> Float64:
@@ -182,7 +183,7 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
         gain = graph.op("Div", slowed, graph.op("Add", age, graph.op("Max", slowed, graph.const(FIRST_ROW_SECONDS))))
         square = graph.op("Mul", deviation, deviation)
         square = graph.op("Min", square, graph.op("Mul", variance, graph.const(HUBER**2)))
-        older = graph.op("Add", age, graph.const(VARIANCE_PRIOR_SECONDS * prior.stretch))
+        older = graph.op("Add", age, graph.const(prior.variance_seconds * prior.stretch))
         wider = _toward(graph, variance, square, graph.op("Div", slowed, graph.op("Add", older, slowed)))
         age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS))
         return graph.op(

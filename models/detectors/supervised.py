@@ -36,6 +36,8 @@ from receiver.errors import DataError
 
 # Fewer attacks than this show no more than themselves.
 MIN_ATTACKS, MIN_ATTACK_ROWS = 3, 30
+# Labels say what deviations are worth, so a node may soon have its own scale.
+OWN_VARIANCE_SECONDS = 600.0
 # The least threshold, as a part of that at which both kinds of rows are as likely: there p is 8 %.
 LEAST_OF_EVEN = 1 / 8
 # Of the labelled attacks, so many may stay below the highest threshold that is needed.
@@ -62,7 +64,7 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
             "and normal rows, in a column attack; auto does without"
         )
     rows = _ordered(rows)
-    prior = deviations.fit(rows.normal())
+    prior = deviations.fit(rows.normal(), OWN_VARIANCE_SECONDS)
     streams, source = replay.augmented(rows)
     z = replay.watch(prior, streams)
     lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source])
