@@ -99,7 +99,8 @@ class Observed:
     """Names of tensors of a graph."""
 
     z: str  # [N, H, F]
-    next_state: Callable[[str], str]  # from 1.0 where a row is to be learnt, 0.0 where not [N, 1]; the state after it
+    # From 1.0 where a row is to be learnt, 0.0 where not [N, 1]: the parts of the state after it, [N, S] side by side.
+    next_state: Callable[[str], tuple[str, ...]]
 
 
 def fit(normal: Table, variance_seconds: float = VARIANCE_PRIOR_SECONDS) -> Prior:
@@ -145,8 +146,12 @@ def _trailing(values: Float64, half_lives: float, start: float | None = None) ->
 def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> Observed:
     """Write z and the learning of a baseline into a graph, over these tensors [N, F] and [N, S]."""
     features, lengths = len(prior.names), len(HALF_LIVES_SECONDS)
-    blocks = [graph.columns(state, part * features, (part + 1) * features) for part in range(lengths + 3)]
-    averages, (level, variance, age) = blocks[:lengths], blocks[lengths:]
+    blocks = [graph.columns(state, part * features, (part + 1) * features) for part in range(lengths, lengths + 3)]
+    level, variance, age = blocks
+    kept = graph.op(
+        "Reshape", graph.columns(state, 0, lengths * features), graph.const([-1, lengths, features], np.int64)
+    )
+    one = graph.const([1], np.int64)
 
     missing = graph.op("IsNaN", x)
     present = graph.op("Cast", graph.op("Not", missing), to=onnx.TensorProto.FLOAT)
@@ -154,28 +159,27 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
     whole = graph.op("Asinh", graph.op("Clip", units, graph.const(-MAX_UNITS), graph.const(MAX_UNITS)))
     first = graph.op("LessOrEqual", age, graph.const(FIRST_ROW_SECONDS))
     seconds = graph.op("Unsqueeze", "elapsed_seconds", graph.const([1], np.int64))
-    own = (lengths + 3) * features
-    of_day = season.observe(graph, features, graph.columns(state, own, own + season.size(features)), seconds)
+    of_day = season.observe(graph, features, state, (lengths + 3) * features, seconds)
     value = graph.op("Sub", whole, of_day.usual)
-    averages = [
-        graph.op("Where", first, value, _toward(graph, average, value, graph.op("Mul", present, gain)))
-        for average, gain in zip(averages, _gains(graph, seconds, prior.half_lives), strict=True)
-    ]
     level = graph.op("Where", first, value, level)
     sigma = graph.op("Sqrt", variance)
-    counts = graph.op("Mul", present, graph.const(prior.seen))
-    standard = [
-        graph.op("Mul", counts, graph.op("Div", graph.op("Sub", average, level), sigma)) for average in averages
-    ]
-    standard = [graph.op("Clip", z, graph.const(-LARGEST), graph.const(LARGEST)) for z in standard]
-    lifted = [graph.op("Unsqueeze", z, graph.const([1], np.int64)) for z in standard]
 
-    def next_state(rate: str) -> str:
+    def lifted(tensor: str) -> str:
+        return graph.op("Unsqueeze", tensor, one)
+
+    moved = _toward(graph, kept, lifted(value), graph.op("Mul", _gains(graph, seconds, prior), lifted(present)))
+    averages = graph.op("Where", lifted(first), lifted(value), moved)
+    fastest = graph.op("Squeeze", graph.op("Slice", averages, graph.const([0], np.int64), one, one), one)
+    counts = graph.op("Div", graph.op("Mul", present, graph.const(prior.seen)), sigma)
+    standard = graph.op("Mul", graph.op("Sub", averages, lifted(level)), lifted(counts))
+    z = graph.op("Clip", standard, graph.const(-LARGEST), graph.const(LARGEST))
+
+    def next_state(rate: str) -> tuple[str, ...]:
         grown = graph.op("Less", graph.const(INFANT_SECONDS * prior.stretch), age)
         row = graph.op("Clip", seconds, graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS * prior.stretch))
         row = graph.op("Where", graph.op("Equal", age, graph.const(0)), graph.const(FIRST_ROW_SECONDS), row)
         weight = graph.op("Mul", graph.op("Mul", row, present), graph.op("Where", grown, rate, graph.const(1)))
-        deviation = graph.op("Sub", averages[0], level)
+        deviation = graph.op("Sub", fastest, level)
         trusting = graph.op("Less", age, graph.const(TRUSTING_SECONDS * prior.stretch))
         lesson, slowness = _lesson(graph, deviation, sigma, prior.direction)
         lesson = graph.op("Where", trusting, deviation, lesson)
@@ -186,23 +190,22 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> O
         older = graph.op("Add", age, graph.const(prior.variance_seconds * prior.stretch))
         wider = _toward(graph, variance, square, graph.op("Div", slowed, graph.op("Add", older, slowed)))
         age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS))
-        return graph.op(
-            "Concat",
-            *averages,
+        return (
+            graph.op("Reshape", averages, graph.const([-1, lengths * features], np.int64)),
             graph.op("Add", level, graph.op("Mul", gain, lesson)),
             graph.op("Max", wider, graph.const(prior.least)),
             age_after,
-            of_day.next_state(graph.op("Sub", whole, level), weight),
-            axis=1,
+            *of_day.next_state(graph.op("Sub", whole, level), weight),
         )
 
-    return Observed(graph.op("Concat", *lifted, axis=1), next_state)
+    return Observed(z, next_state)
 
 
-def _gains(graph: Graph, seconds: str, half_lives: tuple[float, ...]) -> list[str]:
-    """1 − 2^(−elapsed / half-life) [N, 1] for each."""
-    decays = [graph.op("Exp", graph.op("Mul", seconds, graph.const(-np.log(2) / half))) for half in half_lives]
-    return [graph.op("Sub", graph.const(1), decay) for decay in decays]
+def _gains(graph: Graph, seconds: str, prior: Prior) -> str:
+    """1 − 2^(−elapsed / half-life) [N, H, 1] for each half-life."""
+    speeds = -np.log(2) / np.array(prior.half_lives)[None, :, None]
+    each = graph.op("Unsqueeze", seconds, graph.const([2], np.int64))
+    return graph.op("Sub", graph.const(1), graph.op("Exp", graph.op("Mul", each, graph.const(speeds))))
 
 
 def _toward(graph: Graph, old: str, new: str, gain: str) -> str:

@@ -57,7 +57,7 @@ def _teacher(prior: Prior) -> Detector:
     return probe(
         inner.close(
             score=inner.op("Mul", "elapsed_seconds", inner.const(0)),
-            next_state=inner.op("Concat", learnt, flat, axis=1),
+            next_state=inner.op("Concat", *learnt, flat, axis=1),
             contribution=None,
             features=(*prior.names, _TEACHER),
             state=np.concatenate([initial, np.zeros(lengths * features, np.float32)]),

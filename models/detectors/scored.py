@@ -27,7 +27,7 @@ def close(
         calm = graph.op("Mul", calm, rate)
     return graph.close(
         score=score,
-        next_state=graph.op("Concat", observed.next_state(calm), *judged.next_state, axis=1),
+        next_state=graph.op("Concat", *observed.next_state(calm), *judged.next_state, axis=1),
         contribution=evidence.contribution(graph, observed.z, score, prior.direction),
         features=prior.names,
         state=np.concatenate([initial, own_threshold.initial_state(alarm)]),

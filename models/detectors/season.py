@@ -28,6 +28,8 @@ from receiver.columns import Float32
 HOURS = 24
 DAY_SECONDS = 86400.0
 HOUR_SECONDS = DAY_SECONDS / HOURS
+# After a longer gap nobody knows what hour it is, by a clock that keeps to float32.
+LONGEST_GAP_SECONDS = 1e7
 # A visit of an hour that was watched for less of it, or stood still for the rest, is left out.
 LEAST_VISIT = 0.25
 # A day never weighs less than one of so many.
@@ -39,8 +41,9 @@ class Season:
     """Names of tensors of a graph."""
 
     usual: str  # [N, F] to be taken off the value
-    # From the value's deviation from the level and the seconds for which it is learnt [N, F]: the state after the row.
-    next_state: Callable[[str, str], str]
+    # From the value's deviation from the level and the seconds for which it is learnt [N, F]: the parts of the state
+    # after the row, [N, size(F)] side by side.
+    next_state: Callable[[str, str], tuple[str, ...]]
 
 
 def size(features: int) -> int:
@@ -53,49 +56,76 @@ def initial_state(features: int) -> Float32:
     return np.zeros(size(features), np.float32)
 
 
-def observe(graph: Graph, features: int, state: str, elapsed_seconds: str) -> Season:
-    """Write the season into a graph, over its state [N, size(F)] and seconds since the last row [N, 1]."""
-    edges = np.cumsum([0, HOURS * features, features, HOURS, 1, 1]).tolist()
-    flat, visit, days, visited, phase = (graph.columns(state, a, b) for a, b in pairwise(edges))
-    means = graph.op("Reshape", flat, graph.const([-1, HOURS, features], np.int64))
-    later = graph.op("Add", phase, elapsed_seconds)
+def observe(graph: Graph, features: int, state: str, start: int, elapsed_seconds: str) -> Season:
+    """Write the season into a graph, over a state that has it from column `start` on, and seconds since the last row.
+
+    `state` is [N, S], `elapsed_seconds` [N, 1].
+    """
+    edges = np.cumsum([start, HOURS * features, features, HOURS, 1, 1]).tolist()
+    means, visit, days, visited, phase = (graph.columns(state, a, b) for a, b in pairwise(edges))
+    gap = graph.op("Clip", elapsed_seconds, graph.const(0), graph.const(LONGEST_GAP_SECONDS))
+    later = graph.op("Add", phase, gap)
     now = graph.op("Sub", later, graph.op("Mul", _whole(graph, later, DAY_SECONDS), graph.const(DAY_SECONDS)))
 
-    # How near each hour's middle is: two of them, or one, count, 1 together.
-    position = graph.op("Div", now, graph.const(HOUR_SECONDS))
-    away = graph.op("Abs", graph.op("Sub", position, graph.const(np.arange(HOURS)[None] + 0.5)))
-    around = graph.op("Min", away, graph.op("Sub", graph.const(HOURS), away))
-    near = graph.op("Relu", graph.op("Sub", graph.const(1), around))
-    trust = graph.op("Mul", near, graph.op("Div", days, graph.op("Add", days, graph.const(1))))
-    one = graph.const([1], np.int64)
-    usual = graph.op("Squeeze", graph.op("MatMul", graph.op("Unsqueeze", trust, one), means), one)
+    # Between the middles of two hours both count, 1 together.
+    place = graph.op("Sub", graph.op("Div", now, graph.const(HOUR_SECONDS)), graph.const(0.5))
+    first = graph.op("Floor", place)
+    share = graph.op("Sub", place, first)
+    first = _of_day(graph, first)
+    second = _of_day(graph, graph.op("Add", first, graph.const(1)))
+    usual = graph.op(
+        "Add",
+        _told(graph, means, days, first, features, graph.op("Sub", graph.const(1), share)),
+        _told(graph, means, days, second, features, share),
+    )
 
     # The hour that was left is learnt.
-    before = _whole(graph, phase, HOUR_SECONDS)
+    before = _of_day(graph, _whole(graph, phase, HOUR_SECONDS))
+    hour = graph.op("Cast", before, to=onnx.TensorProto.INT64)
+    there = _cells(graph, hour, features)
     left = graph.op(
         "Or",
-        graph.op("Not", graph.op("Equal", before, _whole(graph, now, HOUR_SECONDS))),
+        graph.op("Not", graph.op("Equal", before, _of_day(graph, _whole(graph, now, HOUR_SECONDS)))),
         graph.op("Less", graph.const(HOUR_SECONDS), elapsed_seconds),
     )
     enough = graph.op("Less", graph.const(LEAST_VISIT * HOUR_SECONDS), visited)
     told = _float(graph, graph.op("And", left, enough))
-    which = _float(graph, graph.op("Equal", before, graph.const(np.arange(HOURS)[None])))
-    lesson = graph.op("Mul", which, told)
-    gain = graph.op("Div", lesson, graph.op("Min", graph.op("Add", days, graph.const(1)), graph.const(DAYS)))
-    moved = graph.op("Sub", graph.op("Unsqueeze", visit, one), means)
-    moved = graph.op("Mul", graph.op("Unsqueeze", gain, graph.const([2], np.int64)), moved)
-    means = graph.op("Reshape", graph.op("Add", means, moved), graph.const([-1, HOURS * features], np.int64))
-    days = graph.op("Min", graph.op("Add", days, lesson), graph.const(DAYS))
+    known = graph.op("GatherElements", days, hour, axis=1)
+    gain = graph.op("Div", told, graph.op("Min", graph.op("Add", known, graph.const(1)), graph.const(DAYS)))
+    mean = graph.op("GatherElements", means, there, axis=1)
+    mean = graph.op("Add", mean, graph.op("Mul", gain, graph.op("Sub", visit, mean)))
+    means = graph.op("ScatterElements", means, there, mean, axis=1)
+    known = graph.op("Min", graph.op("Add", known, told), graph.const(DAYS))
+    days = graph.op("ScatterElements", days, hour, known, axis=1)
     stays = graph.op("Sub", graph.const(1), _float(graph, left))
     visit, visited = graph.op("Mul", visit, stays), graph.op("Mul", visited, stays)
 
-    def next_state(deviation: str, seconds: str) -> str:
-        row_seconds = graph.op("ReduceMax", seconds, one, keepdims=1)
+    def next_state(deviation: str, seconds: str) -> tuple[str, ...]:
+        row_seconds = graph.op("ReduceMax", seconds, graph.const([1], np.int64), keepdims=1)
         part = graph.op("Div", seconds, graph.op("Max", graph.op("Add", visited, seconds), graph.const(1e-3)))
         mean = graph.op("Add", visit, graph.op("Mul", part, graph.op("Sub", deviation, visit)))
-        return graph.op("Concat", means, mean, days, graph.op("Add", visited, row_seconds), now, axis=1)
+        return means, mean, days, graph.op("Add", visited, row_seconds), now
 
     return Season(usual, next_state)
+
+
+def _told(graph: Graph, means: str, days: str, hour: str, features: int, share: str) -> str:
+    """An hour's part of what is usual [N, F]: its mean, as far as days have shown it."""
+    number = graph.op("Cast", hour, to=onnx.TensorProto.INT64)
+    known = graph.op("GatherElements", days, number, axis=1)
+    trust = graph.op("Mul", share, graph.op("Div", known, graph.op("Add", known, graph.const(1))))
+    return graph.op("Mul", trust, graph.op("GatherElements", means, _cells(graph, number, features), axis=1))
+
+
+def _cells(graph: Graph, hour: str, features: int) -> str:
+    """Where an hour's means are [N, F]."""
+    columns = graph.const(np.arange(features)[None], np.int64)
+    return graph.op("Add", graph.op("Mul", hour, graph.const(features, np.int64)), columns)
+
+
+def _of_day(graph: Graph, hour: str) -> str:
+    """The hour of a day that a whole number of hours is, one before the first included."""
+    return graph.op("Sub", hour, graph.op("Mul", _whole(graph, hour, HOURS), graph.const(HOURS)))
 
 
 def _whole(graph: Graph, value: str, unit: float) -> str:
