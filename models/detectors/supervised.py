@@ -25,7 +25,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from models import alerts
 from models.detectors import deviations, evidence, panel, replay, scored, trees
 from models.detectors.build import Build
-from models.detectors.deviations import Prior
+from models.detectors.deviations import CLIP, Prior
 from models.detectors.evidence import Pull
 from models.detectors.panel import FOLDS, PULL_VOTE, Judged, Learner, Lessons
 from models.graph import ML_OPSET, OPSET, Graph
@@ -66,7 +66,7 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     rows = _ordered(rows)
     prior = deviations.fit(rows.normal(), OWN_VARIANCE_SECONDS)
     streams, source = replay.augmented(rows)
-    z = replay.watch(prior, streams)
+    z = np.clip(replay.watch(prior, streams), -CLIP, CLIP)
     lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source])
     judged = panel.judge(lessons, prior, learners)
     fitted = panel.fit(lessons, prior, learners)
@@ -101,7 +101,8 @@ def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
         share = (1 - votes.trust) * (1 - PULL_VOTE) / len(votes.general)
         weighted += [((1 - votes.trust) * PULL_VOTE, pull), *((share, vote(graph, seen)) for vote in votes.general)]
     if votes.special:
-        flat = graph.op("Reshape", observed.z, graph.const([0, -1], np.int64))
+        clipped = graph.op("Clip", observed.z, graph.const(-CLIP), graph.const(CLIP))
+        flat = graph.op("Reshape", clipped, graph.const([0, -1], np.int64))
         weighted += [(votes.trust / len(votes.special), vote(graph, flat)) for vote in votes.special]
     p = graph.op("Sum", *(graph.op("Mul", vote, graph.const(weight)) for weight, vote in weighted))
     calm = graph.op("Sub", graph.const(1), graph.op("Clip", p, graph.const(0), graph.const(MAX_PROBABILITY)))
