@@ -50,11 +50,17 @@ class Own:
     alerts_per_node_day: float  # the budget
     step: float  # of the factor's logarithm, an alert
     lowest: float  # factor, ≤ 1
+    highest: float  # factor, ≥ 1
 
-    @classmethod
-    def around(cls, level: float, least: float, alerts_per_node_day: float, log_scale: float) -> Own:
-        """Around a threshold `level` found for a budget, in a measure that means nothing below `least`."""
-        return cls(alerts_per_node_day, STEP * log_scale, min(1.0, max(LOWEST_FACTOR, least / level)))
+
+def around(level: float, least: float, most: float | None, alerts_per_node_day: float, log_scale: float) -> Own:
+    """Around a `level` found for a budget, in a measure that means nothing below `least` nor needs more than `most`.
+
+    A threshold higher by `log_scale`, as a logarithm, is passed e times as rarely.
+    """
+    lowest = min(1.0, max(LOWEST_FACTOR, least / level))
+    highest = HIGHEST_FACTOR if most is None else min(HIGHEST_FACTOR, max(1.0, most / level))
+    return Own(alerts_per_node_day, STEP * log_scale, lowest, highest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ def judge(graph: Graph, measure: str, alarm: Alarm, start: int) -> Judged:
     begun = graph.op("Where", watching, graph.const(whole), pause)
     left = graph.op("Where", raised, begun, graph.op("Relu", graph.op("Sub", pause, seconds)))
     teaches = graph.op("And", graph.op("Greater", pause, graph.const(0)), graph.op("Equal", left, graph.const(0)))
-    higher = graph.op("Min", graph.op("Add", factor, graph.const(own.step)), graph.const(np.log(HIGHEST_FACTOR)))
+    higher = graph.op("Min", graph.op("Add", factor, graph.const(own.step)), graph.const(np.log(own.highest)))
     watched = graph.op("Add", quiet, graph.op("Where", watching, seconds, graph.const(0)))
     following = graph.op(
         "Concat",

@@ -38,7 +38,7 @@ from models.detectors import DEFAULT, DETECTORS
 from models.detectors.build import Build
 from models.graph import describe
 from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
-from models.own_threshold import NEVER_ALARMS, Alarm, Own
+from models.own_threshold import NEVER_ALARMS, Alarm, around
 from models.run import Progress, no_progress, probe, run
 from models.table import Table
 from receiver.columns import Bool
@@ -99,7 +99,7 @@ def fit(
     else:
         level, how = _budget(build, table, ~early, budget, progress)
         build = DETECTORS[name](table)
-        alarm = Alarm(level, Own.around(level, build.least, budget, how["tail_log_scale"]))
+        alarm = Alarm(level, around(level, build.least, build.most, budget, how["tail_log_scale"]))
     return build.at(alarm), {"threshold": {"objective": objective} | how, "split_ms": split_ms}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from models import own_threshold
 from models.graph import Graph
-from models.own_threshold import HIGHEST_FACTOR, LOWEST_FACTOR, PAUSE, STEP, Alarm, Own
+from models.own_threshold import HIGHEST_FACTOR, LOWEST_FACTOR, PAUSE, STEP, Alarm, around
 from models.run import probe
 from models.threshold import Node, count, node_days
 from receiver.columns import Float32, Float64
@@ -41,7 +41,7 @@ def detector(alarm: Alarm) -> Detector:
     )
 
 
-OWN = Alarm(LEVEL, Own(BUDGET, STEP * LOG_SCALE, LOWEST_FACTOR))
+OWN = Alarm(LEVEL, around(LEVEL, 0.0, None, BUDGET, LOG_SCALE))
 
 
 def scores(measure: Float64, alarm: Alarm = OWN, row_seconds: float = ROW_SECONDS) -> Float32:
@@ -66,6 +66,9 @@ def days(number: float, value: float = 0.0) -> Float64:
 
 # As long as an alert's lesson takes to come: after the pause, and the two rows that a row over it is remembered for.
 AFTER = days(PAUSE / BUDGET + 2 / ROWS_PER_DAY)
+
+# Each as soon as the one before it has taught.
+ALERTS = np.tile(np.concatenate([days(1 / 32, 1e9), AFTER]), 60)
 
 
 def rate(score: Float32) -> float:
@@ -124,13 +127,17 @@ def test_it_comes_no_lower_than_the_limit() -> None:
 
 
 def test_it_comes_no_lower_than_the_least_level_that_means_anything() -> None:
-    own = Own.around(LEVEL, 0.9 * LEVEL, BUDGET, LOG_SCALE)
+    own = around(LEVEL, 0.9 * LEVEL, None, BUDGET, LOG_SCALE)
     assert factor(days(60), Alarm(LEVEL, own)) == pytest.approx(0.9, rel=FEW_ROWS)
 
 
 def test_it_comes_no_higher_than_the_limit() -> None:
-    measure = np.tile(np.concatenate([days(1 / 32, 1e9), days(1 / 4)]), 60)
-    assert factor(measure) <= HIGHEST_FACTOR * 1.001
+    assert factor(ALERTS) == pytest.approx(HIGHEST_FACTOR, rel=FEW_ROWS)
+
+
+def test_it_comes_no_higher_than_the_level_that_attacks_reach() -> None:
+    own = around(LEVEL, 0.0, 1.2 * LEVEL, BUDGET, LOG_SCALE)
+    assert factor(ALERTS, Alarm(LEVEL, own)) == pytest.approx(1.2, rel=FEW_ROWS)
 
 
 @pytest.mark.parametrize("row_seconds", [10.0, 900.0])
