@@ -1,7 +1,7 @@
 """The default: the best combination found.
 
-With labelled attacks, boosted trees and extremely randomised ones vote on their evidence. Without, the mean squared
-deviation from the node's own baseline judges.
+With labelled attacks, boosted trees and extremely randomised ones vote on their evidence, and on single features where
+these say the same on every node. Without, the mean squared deviation from the node's own baseline judges.
 """
 
 from __future__ import annotations
