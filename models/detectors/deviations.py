@@ -61,12 +61,8 @@ LEAST_VARIANCE_SHARE = 0.03
 # The least deviation of any feature (0.3 %), and of one whose meaning is known, as a part of what it goes up and down
 # by on any machine: a calm recording does not show how machines live.
 LEAST_DEVIATION, LEAST_OF_USUAL = 0.003, 0.1
-# What is slower than this is drift, not scatter.
-DRIFT_HALF_LIFE_SECONDS = 600.0
-# What rarely leaves its level has no scatter between quantiles: of all its variance, so much counts at least.
-RARE_SHARE = 0.1
-# Between these quantiles lie 2.56 standard deviations of a normal distribution.
-QUANTILES, QUANTILE_DEVIATIONS = (0.1, 0.9), 2.563
+# What is slower than this is drift, which a level follows, and not scatter around it.
+DRIFT_HALF_LIFE_SECONDS = LEVEL_SECONDS * float(np.log(2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +118,15 @@ def fit(normal: Table, variance_seconds: float = VARIANCE_PRIOR_SECONDS) -> Prio
 
 
 def _variance(x: Float32, unit: Float64, seconds: float, stretch: float) -> Float64:
-    """Of one node's rows in time order [R, F]: the squared scatter of each feature; NaN if never seen."""
+    """Of one node's rows in time order [R, F]: each feature's scatter around its drift, squared; NaN if never seen."""
     found = np.full(x.shape[1], np.nan)
     for feature in range(x.shape[1]):
         values = x[np.isfinite(x[:, feature]), feature]
         if len(values):
             values = np.arcsinh(np.clip(values / unit[feature], -MAX_UNITS, MAX_UNITS))
             fast = _trailing(values, seconds / (stretch * HALF_LIVES_SECONDS[0]))
-            slow = _trailing(fast, seconds / (stretch * DRIFT_HALF_LIFE_SECONDS), float(np.median(fast)))
-            low, high = np.quantile(fast - slow, QUANTILES)
-            found[feature] = max(((high - low) / QUANTILE_DEVIATIONS) ** 2, float((fast - slow).var()) * RARE_SHARE)
+            slow = _trailing(fast, seconds / DRIFT_HALF_LIFE_SECONDS, float(np.median(fast)))
+            found[feature] = (fast - slow).var()
     return found
 
 

@@ -1,7 +1,6 @@
 """The mean squared deviation from the node's own baseline, over features and over trailing averages of all lengths.
 
-Beyond `HUBER` standard deviations a deviation counts by its size, not its square: one feature alone does not outweigh
-all others (the loss of Huber 1964).
+Squares let a few features that are far off outweigh many that are a little: what an attack moves it moves far.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from models.graph import Graph
 from models.table import Table
 from receiver.columns import Float32
 
-HUBER = 3.0
 # Half as much again as features of known direction, one standard deviation lively, have anyway.
 LEAST_THRESHOLD = 0.75
 
@@ -30,9 +28,7 @@ def measure(prior: Prior, _: Float32) -> Measure:
     """The mean square; nothing is learnt for it."""
 
     def write(graph: Graph, harmful: str) -> str:
-        near = graph.op("Min", harmful, graph.const(HUBER))
-        loss = graph.op("Mul", near, graph.op("Sub", graph.op("Mul", harmful, graph.const(2)), near))
-        squares = graph.op("ReduceMean", loss, graph.const([1], np.int64), keepdims=0)
+        squares = graph.op("ReduceMean", graph.op("Mul", harmful, harmful), graph.const([1], np.int64), keepdims=0)
         return graph.op("MatMul", squares, graph.const(unlabelled.mean(prior)))
 
     return write
