@@ -110,7 +110,7 @@ def _budget(build: Build, table: Table, later: Bool, budget: float, progress: Pr
         table, counted, level = table.take(normal), later[normal], NEVER_ALARMS
     else:
         # It stands still in attacks from the first, so it runs through them, as in service.
-        counted, level = later & _quiet(table), build.even
+        counted, level = later & quiet(table), build.even
         if counted.sum() < MIN_NORMAL_ROWS:
             counted = later & normal
     lowest = build.least
@@ -134,7 +134,7 @@ def _budget(build: Build, table: Table, later: Bool, budget: float, progress: Pr
     return level, how | {"threshold": level, "alert": f"{OVER_ROWS} of {OF_ROWS} rows"}
 
 
-def _quiet(table: Table) -> Bool:
+def quiet(table: Table) -> Bool:
     """Rows [R] at which an alert would be false: those near no attack of their node."""
     quiet = np.ones(len(table), bool)
     if table.attack is None:

@@ -95,9 +95,7 @@ def evidence(z: Float32, prior: Prior, pulled: Pull) -> Float32:
 def write(graph: Graph, z: str, prior: Prior, pulled: Pull) -> str:
     """[N, E] of z [N, H, F], as `evidence` does it."""
     top_of_each = min(TOP, len(prior.names))
-    signed = graph.op(
-        "Where", graph.const(prior.direction == 0, np.bool_), graph.op("Abs", z), _times(graph, z, prior.direction)
-    )
+    signed = write_harm(graph, z, prior.direction)
     harmful = graph.op("Clip", signed, graph.const(0), graph.const(CLIP))
     top = graph.largest(harmful, top_of_each, axis=2)
     flat = graph.op("Reshape", top, graph.const([-1, len(HALF_LIVES_SECONDS) * top_of_each], np.int64))
@@ -111,12 +109,18 @@ def write(graph: Graph, z: str, prior: Prior, pulled: Pull) -> str:
 
 def contribution(graph: Graph, z: str, score: str, direction: Float64) -> str:
     """The score shared out among features by the squares of their mean harmful deviations [N, F]."""
-    signed = graph.op("Where", graph.const(direction == 0, np.bool_), graph.op("Abs", z), _times(graph, z, direction))
-    mean = graph.op("ReduceMean", graph.op("Relu", signed), graph.const([1], np.int64), keepdims=0)
+    harmful = graph.op("Relu", write_harm(graph, z, direction))
+    mean = graph.op("ReduceMean", harmful, graph.const([1], np.int64), keepdims=0)
     square = graph.op("Mul", mean, mean)
     total = graph.op("ReduceSum", square, graph.const([1], np.int64), keepdims=1)
     share = graph.op("Div", square, graph.op("Max", total, graph.const(1e-6)))
     return graph.op("Mul", share, graph.op("Unsqueeze", score, graph.const([1], np.int64)))
+
+
+def write_harm(graph: Graph, z: str, direction: Float64) -> str:
+    """[N, H, F] of z, as `harm` does it."""
+    both = graph.const(direction == 0, np.bool_)
+    return graph.op("Where", both, graph.op("Abs", z), _times(graph, z, direction))
 
 
 def _times(graph: Graph, tensor: str, constant: Float64) -> str:

@@ -19,7 +19,7 @@ import onnx
 from models.detectors import deviations, replay, scored
 from models.detectors.build import Build
 from models.detectors.deviations import HALF_LIVES_SECONDS, LARGEST, Prior
-from models.detectors.evidence import harm
+from models.detectors.evidence import harm, write_harm
 from models.graph import Graph
 from models.own_threshold import Alarm
 from models.run import probe
@@ -44,7 +44,7 @@ def fit(rows: Table, learn: Callable[[Prior, Float32], Measure], least: float) -
     def build(alarm: Alarm) -> onnx.ModelProto:
         graph = Graph()
         observed = deviations.observe(graph, prior)
-        measured = measure(graph, _harmful(graph, observed.z, prior.direction))
+        measured = measure(graph, graph.op("Relu", write_harm(graph, observed.z, prior.direction)))
         unusual = graph.op("Less", graph.const(cautious), measured)
         rate = graph.op("Where", unusual, graph.const(CAUTIOUS_RATE), graph.const(1))
         return scored.close(graph, prior, observed, measured, alarm, rate)
@@ -63,13 +63,6 @@ def ten_seconds(graph: Graph, harmful: str) -> str:
     axis = graph.const([1], np.int64)
     cut = [graph.const([value], np.int64) for value in (TEN_SECONDS, TEN_SECONDS + 1)]
     return graph.op("Squeeze", graph.op("Slice", harmful, *cut, axis), axis)
-
-
-def _harmful(graph: Graph, z: str, direction: Float64) -> str:
-    """What of z [N, H, F] is harmful, and how much."""
-    both = graph.const(direction == 0, np.bool_)
-    signed = graph.op("Where", both, graph.op("Abs", z), graph.op("Mul", z, graph.const(direction)))
-    return graph.op("Relu", signed)
 
 
 def _of(measure: Measure, harmful: Float32) -> Float32:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.calibrate import near_attack
 from models.table import Table
+from models.train import quiet
 from tests.models.nodes import table
 
 
@@ -20,10 +20,10 @@ def attacked(node: int, begins: float, ends: float) -> Table:
 
 def test_rows_from_half_a_minute_before_an_attack_to_two_minutes_after_it_are_near() -> None:
     rows = attacked(1, 200, 260)
-    near = near_attack(rows)
+    near = ~quiet(rows)
     seconds = (rows.time_ms - rows.time_ms[0]) / 1000
     assert np.array_equal(near, (rows.node == 1) & (seconds >= 170) & (seconds <= 380))
 
 
 def test_without_labels_no_row_is_near() -> None:
-    assert not near_attack(table(nodes=2, seconds=600, step=10)).any()
+    assert quiet(table(nodes=2, seconds=600, step=10)).all()
