@@ -24,10 +24,11 @@ import numpy as np
 from benchmarks.detection.cases import Case
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY
 from models import threshold
+from models.calibration import nodes_of
 from models.detectors import DETECTORS
 from models.run import probe, run
 from models.table import Table
-from models.train import fit, nodes_of
+from models.train import fit
 from receiver.columns import Float32, Int64
 
 RANDOM, PERFECT = "random", "perfect"

@@ -7,11 +7,12 @@ import onnx
 import pytest
 
 from models import threshold
+from models.calibration import nodes_of
 from models.detectors import DETECTORS
 from models.own_threshold import Alarm
 from models.run import probe, run
 from models.table import Table
-from models.train import fit, nodes_of
+from models.train import fit
 from tests.models.nodes import table
 
 # High enough to count forty in an hour and a half of twenty nodes.

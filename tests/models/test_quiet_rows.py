@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.calibration import quiet
 from models.table import Table
-from models.train import quiet
 from tests.models.nodes import table
 
 
