@@ -139,6 +139,11 @@ class Settings(BaseModel):
         """The embedded store's file."""
         return self.data_dir / "nodescore.sqlite"
 
+    @property
+    def models_path(self) -> Path:
+        """The file of the model's versions, where no TimescaleDB has them."""
+        return self.data_dir / "models.sqlite"
+
     @field_validator("store")
     @classmethod
     def _is_postgres(cls, store: SecretStr | None) -> SecretStr | None:

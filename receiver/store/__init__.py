@@ -6,8 +6,11 @@ go on to, through `outbox.Outbox`, where one is configured; importing that modul
 Both stores satisfy `RowStore`, and one test suite runs on both. All methods raise `StoreUnavailable` when the disk
 or the server does not answer, those of the embedded file `StoreDamaged` when SQLite gives it up; none is called from
 the event loop's thread.
+
+Versions of the model are beside them, in `embedded_models` or `timescale.models`, which satisfy `ModelStore`.
 """
 
+from receiver.store.models import Activation, ModelStore, ModelVersion
 from receiver.store.protocol import (
     Finished,
     JournalRecord,
@@ -21,9 +24,12 @@ from receiver.store.protocol import (
 )
 
 __all__ = [
+    "Activation",
     "Finished",
     "JournalRecord",
     "Label",
+    "ModelStore",
+    "ModelVersion",
     "NewSeries",
     "RowReader",
     "RowStore",

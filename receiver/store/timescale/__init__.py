@@ -13,6 +13,7 @@ except ImportError as error:
         "a TimescaleDB is configured, but psycopg is not installed: pip install 'nodescore[timescale]'"
     ) from error
 
+from receiver.store.timescale.models import TimescaleModels
 from receiver.store.timescale.store import TimescaleStore, probe
 
-__all__ = ["TimescaleStore", "probe"]
+__all__ = ["TimescaleModels", "TimescaleStore", "probe"]

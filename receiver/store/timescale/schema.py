@@ -5,6 +5,8 @@
     labels         as in the embedded file, with times as timestamptz
     states         node, model, time, state: what the detector knew of a node after its row at that time, for the
                    replica that has the node next
+    model_versions catalogue, version, sha256, card, parent, what it was trained on, measures, and the file
+    activations    the log of which version was in use from when on; its last entry is the active one
     node_samples   time, node, and one double precision column a feature: the raw values, NULL where missing
     node_scores    time, node, model, score, and x and contribution as real[]
     node_dataset   a view: time, cluster, node, the features, and attack (0 or 1), the paper's form of the data
@@ -52,6 +54,21 @@ MIGRATIONS = (
     CREATE TABLE states (
         node integer PRIMARY KEY, model text NOT NULL, time timestamptz NOT NULL, state bytea NOT NULL
     );
+    """,
+    # The models' files are as good as random: to compress them would only take time.
+    """
+    CREATE TABLE model_versions (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, catalogue text NOT NULL, version text NOT NULL,
+        sha256 text NOT NULL, card json NOT NULL, parent text NOT NULL, trained_from timestamptz,
+        trained_until timestamptz, labels json NOT NULL, measures json NOT NULL, created timestamptz NOT NULL,
+        model bytea NOT NULL, UNIQUE (catalogue, version), UNIQUE (catalogue, sha256)
+    );
+    ALTER TABLE model_versions ALTER COLUMN model SET STORAGE EXTERNAL;
+    CREATE TABLE activations (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, catalogue text NOT NULL, version text NOT NULL,
+        before text NOT NULL, at timestamptz NOT NULL, by text NOT NULL, reason text NOT NULL, rollback boolean NOT NULL
+    );
+    CREATE INDEX activations_catalogue ON activations (catalogue, id);
     """,
 )
 

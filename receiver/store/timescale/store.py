@@ -17,13 +17,12 @@ from typing import Any, Self
 
 import numpy as np
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Int32, NodeName, Rows, Scores
-from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store import labelling
 from receiver.store.protocol import Finished, Label, States
+from receiver.store.timescale.connection import PATIENCE_SECONDS, connect, translated
 from receiver.store.timescale.migration import describe, migrate
 from receiver.store.timescale.schema import (
     ADD_LABEL,
@@ -41,17 +40,6 @@ from receiver.store.vectors import Vectors
 
 # Rows of a block that is read: 24 features of them are 1.6 MiB.
 READ_ROWS = 8192
-# What a DSN may override. A server that is gone without a word must not hold the outbox for the kernel's two hours.
-CONNECTION_DEFAULTS = {
-    "connect_timeout": "10",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "20000",
-    "application_name": "nodescore",
-}
-# Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
-PATIENCE_SECONDS = 60
 
 
 class TimescaleStore:
@@ -81,9 +69,9 @@ class TimescaleStore:
         With `retention_days`, the server deletes what is older by itself, where its licence has that; where not,
         and in any case, `delete_before` does. No statement takes longer than `patience_seconds`.
         """
-        connection, secrets = _connect(dsn, patience_seconds)
+        connection, secrets = connect(dsn, patience_seconds)
         try:
-            with _translated(secrets):
+            with translated(secrets):
                 migrate(connection, catalogue, retention_days)
             return cls(connection, catalogue, secrets)
         except BaseException:
@@ -115,7 +103,7 @@ class TimescaleStore:
             fills=replace(fills, node=self._database_ids(fills.node)),
             scores=replace(scores, node=self._database_ids(scores.node)),
         )
-        with _translated(self._secrets):
+        with translated(self._secrets):
             self._writer.write(block)
 
     def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
@@ -221,53 +209,20 @@ class TimescaleStore:
             bounds["last_ms"], bounds["last_node"] = found[-1][:2]
 
     def _fetch(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        with _translated(self._secrets), self._connection.cursor(binary=True) as cursor:
+        with translated(self._secrets), self._connection.cursor(binary=True) as cursor:
             return cursor.execute(query, parameters).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor[Any]]:
-        with _translated(self._secrets), self._connection.transaction(), self._connection.cursor() as cursor:
+        with translated(self._secrets), self._connection.transaction(), self._connection.cursor() as cursor:
             yield cursor
 
 
 def probe(dsn: str) -> str:
     """What is at this DSN, in one line; changes nothing. Raises as `TimescaleStore.connect` does."""
-    connection, secrets = _connect(dsn)
+    connection, secrets = connect(dsn)
     try:
-        with _translated(secrets):
+        with translated(secrets):
             return describe(connection)
     finally:
         connection.close()
-
-
-def _connect(dsn: str, patience_seconds: int = PATIENCE_SECONDS) -> tuple[psycopg.Connection[Any], list[str]]:
-    """A connection, and what of its DSN must not be shown."""
-    try:
-        longest = min(patience_seconds, int(CONNECTION_DEFAULTS["connect_timeout"]))
-        options = (
-            CONNECTION_DEFAULTS
-            | {"connect_timeout": str(longest)}
-            | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
-        )
-    except psycopg.ProgrammingError:
-        # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
-        raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
-    secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
-    with _translated(secrets):
-        # Not prepared, so that a pooler that changes servers between transactions can stand in between.
-        connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
-        connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{patience_seconds}s",))
-    return connection, secrets
-
-
-@contextmanager
-def _translated(secrets: Sequence[str]) -> Iterator[None]:
-    """Turns what psycopg raises into `StoreUnavailable`, with one line of text and without secrets."""
-    try:
-        yield
-    except psycopg.Error as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        # Not `from error`: its text would be logged with the traceback.
-        raise StoreUnavailable(f"TimescaleDB: {text}") from None

@@ -1,0 +1,155 @@
+"""Versions of the model in an SQLite file of their own beside the embedded store; any process may open it at any time.
+
+A file of its own, because one transaction with a model of 32 MiB would hold up the journal's commits, and because what
+damages the one shall not take the other along. `EmbeddedModels.open` makes the file where there is none. Raises
+`ConfigurationError` for a file that is not ours, `StoreDamaged` for one that SQLite gives up, `StoreUnavailable` where
+it is locked for too long or the disk is full. What a method wrote is on the disk when it returns.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Self
+
+from receiver.errors import ConfigurationError, DataError
+from receiver.store.models import (
+    ACTIVATIONS_READ,
+    Activation,
+    ModelVersion,
+    activation_columns,
+    activation_of,
+    check,
+    check_activation,
+    version_columns,
+    version_of,
+)
+from receiver.store.sqlite import APPLICATION_ID, connect, open_error, pragma, reading, transaction
+
+# What brings a file from version n to n + 1 stands at n. The model stands last, so that a list does not read it.
+MIGRATIONS = (
+    (
+        """
+        CREATE TABLE model_versions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, catalogue TEXT NOT NULL, version TEXT NOT NULL, sha256 TEXT NOT NULL,
+            card TEXT NOT NULL, parent TEXT NOT NULL, trained_from_ms INTEGER, trained_until_ms INTEGER,
+            labels TEXT NOT NULL, measures TEXT NOT NULL, created_ms INTEGER NOT NULL, model BLOB NOT NULL,
+            UNIQUE (catalogue, version), UNIQUE (catalogue, sha256)
+        )
+        """,
+        """
+        CREATE TABLE activations (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, catalogue TEXT NOT NULL, version TEXT NOT NULL, before TEXT NOT NULL,
+            at_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, rollback INTEGER NOT NULL
+        )
+        """,
+        "CREATE INDEX activations_catalogue ON activations (catalogue, id)",
+    ),
+)
+
+
+class EmbeddedModels:
+    """The versions of one catalogue in one file; used by one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, catalogue_name: str) -> None:
+        self._connection = connection
+        self._catalogue = catalogue_name
+
+    @classmethod
+    def open(cls, path: Path, catalogue_name: str) -> Self:
+        """Open the file at `path`, or make it."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"store {path}: {error.strerror}") from error
+        connection = connect(path, "full", create=True)
+        try:
+            _migrate(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise open_error(path, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, catalogue_name)
+
+    def add(self, version: ModelVersion, model: bytes) -> None:
+        """Keep a version and its file; `DataError` where one of its name or its hash is there."""
+        check(version, model)
+        with transaction(self._connection):
+            added = self._connection.execute(
+                "INSERT INTO model_versions (catalogue, version, sha256, card, parent, trained_from_ms, "
+                "trained_until_ms, labels, measures, created_ms, model) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (self._catalogue, *version_columns(version), model),
+            ).rowcount
+        if not added:
+            raise DataError(f"model {version.version}: a version of this name, or with this file, is there already")
+
+    def versions(self) -> list[ModelVersion]:
+        """All, in the order in which they were added."""
+        with reading():
+            found = self._connection.execute(
+                "SELECT version, sha256, length(model), card, parent, trained_from_ms, trained_until_ms, labels, "
+                "measures, created_ms FROM model_versions WHERE catalogue = ? ORDER BY id",
+                (self._catalogue,),
+            ).fetchall()
+        return [version_of(row) for row in found]
+
+    def model(self, version: str) -> bytes | None:
+        """The file of a version; None where there is no such version."""
+        with reading():
+            found = self._connection.execute(
+                "SELECT model FROM model_versions WHERE catalogue = ? AND version = ?", (self._catalogue, version)
+            ).fetchone()
+        return bytes(found[0]) if found else None
+
+    def remove(self, version: str) -> None:
+        """Delete a version and its file."""
+        with transaction(self._connection):
+            self._connection.execute(
+                "DELETE FROM model_versions WHERE catalogue = ? AND version = ?", (self._catalogue, version)
+            )
+
+    def activations(self) -> list[Activation]:
+        """The last entries of the log, in their order."""
+        with reading():
+            found = self._connection.execute(
+                "SELECT id, version, before, at_ms, by, reason, rollback FROM activations WHERE catalogue = ? "
+                "ORDER BY id DESC LIMIT ?",
+                (self._catalogue, ACTIVATIONS_READ),
+            ).fetchall()
+        return [activation_of(row) for row in reversed(found)]
+
+    def append(self, activation: Activation, after_id: int) -> bool:
+        """Add an entry, where the last one is still that with this id."""
+        check_activation(activation)
+        with transaction(self._connection):
+            added = self._connection.execute(
+                "INSERT INTO activations (catalogue, version, before, at_ms, by, reason, rollback) "
+                "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 "
+                "WHERE (SELECT COALESCE(MAX(id), 0) FROM activations WHERE catalogue = ?1) = ?8",
+                (self._catalogue, *activation_columns(activation), after_id),
+            ).rowcount
+        return added == 1
+
+    def close(self) -> None:
+        """Give up the file."""
+        self._connection.close()
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this version; nothing is written where it is."""
+    if pragma(connection, "user_version") == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        version = pragma(connection, "user_version")  # another process may have been first
+        if version > len(MIGRATIONS):
+            raise ConfigurationError(
+                f"store {path}: written by a newer nodescore (format {version}, this one knows {len(MIGRATIONS)})"
+            )
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

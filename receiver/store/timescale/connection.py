@@ -1,0 +1,61 @@
+"""A connection to a database, and its errors in words that may be logged.
+
+`connect` raises `ConfigurationError` for what is no DSN; it and what runs under `translated` raise `StoreUnavailable`
+for all that psycopg raises, in one line that contains none of the DSN's secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from receiver.errors import ConfigurationError, StoreUnavailable
+
+# What a DSN may override. A server that is gone without a word must not hold the outbox for the kernel's two hours.
+CONNECTION_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "application_name": "nodescore",
+}
+# Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
+PATIENCE_SECONDS = 60
+
+
+def connect(dsn: str, patience_seconds: int = PATIENCE_SECONDS) -> tuple[psycopg.Connection[Any], list[str]]:
+    """A connection, and what of its DSN must not be shown."""
+    try:
+        longest = min(patience_seconds, int(CONNECTION_DEFAULTS["connect_timeout"]))
+        options = (
+            CONNECTION_DEFAULTS
+            | {"connect_timeout": str(longest)}
+            | {k: str(v) for k, v in conninfo_to_dict(dsn).items() if v is not None}
+        )
+    except psycopg.ProgrammingError:
+        # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
+        raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
+    secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
+    with translated(secrets):
+        # Not prepared, so that a pooler that changes servers between transactions can stand in between.
+        connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{patience_seconds}s",))
+    return connection, secrets
+
+
+@contextmanager
+def translated(secrets: Sequence[str]) -> Iterator[None]:
+    """Turns what psycopg raises into `StoreUnavailable`, with one line of text and without secrets."""
+    try:
+        yield
+    except psycopg.Error as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        # Not `from error`: its text would be logged with the traceback.
+        raise StoreUnavailable(f"TimescaleDB: {text}") from None
