@@ -1,9 +1,8 @@
 """What keeps a running pipeline in bounds and need not happen at every flush.
 
 The detector's states are saved, the journal is trimmed, old rows are deleted, series that have fallen silent are
-forgotten, the model's file is watched, what an operator has called normal is learnt, and the gauges are set. Cheap when
-nothing is due: a comparison; else some queries, and 20 ms a minute for the states of 5,000 nodes. Raises
-`StoreUnavailable`.
+forgotten, what an operator has called normal is learnt, and the gauges are set. Cheap when nothing is due: a
+comparison; else some queries, and 20 ms a minute for the states of 5,000 nodes. Raises `StoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ import logging
 
 import numpy as np
 
-from receiver.errors import ModelError
 from receiver.pipeline import Pipeline
 from receiver.store.journal import TRIM_RECORDS
 
-# Trimming, retention and a look at the model's file: a few queries each.
+# Trimming and retention: a few queries each.
 HOUSEKEEPING_SECONDS = 5
 # What came after the last save is stepped again at start.
 CHECKPOINT_SECONDS = 60
@@ -63,7 +61,6 @@ class Housekeeping:
         if _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forget_idle_series(now_ms)
             self._forgot_ms = now_ms
-        self._watch_model(wall_ms)
         self._learn_what_is_normal(wall_ms)
         self._measure()
 
@@ -97,16 +94,6 @@ class Housekeeping:
         pipeline.table.forget(set(gone))
         pipeline.decoder.forget(gone)
         pipeline.assembler.forget(gone)
-
-    def _watch_model(self, wall_ms: int) -> None:
-        try:
-            detector = self._pipeline.watch.poll()
-        except ModelError as error:
-            self._pipeline.model_fault = str(error)
-            self._pipeline.metrics.model_load_failures.inc()
-        else:
-            if detector is not None:
-                self._pipeline.use(detector, wall_ms)
 
     def _learn_what_is_normal(self, wall_ms: int) -> None:
         """Of nodes that are over the threshold, and whose baselines therefore stand still, where a label says so."""

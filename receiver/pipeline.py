@@ -22,7 +22,7 @@ import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Bool, Rows, Scores
-from receiver.detector import Detector, NodeStates, Watch
+from receiver.detector import Detector, NodeStates
 from receiver.drift import Drift
 from receiver.errors import StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
@@ -80,9 +80,8 @@ class Pipeline:
         self.tail = Tail()
         self.features = Features(catalogue)
         self.states = NodeStates(detector)
-        self.watch = Watch(detector, catalogue.feature_names)
         self.drift = Drift(detector.info)
-        self.model_fault = ""
+        self.learnt_since_ms: dict[int, int] = {}  # of nodes that were learnt anew
         self.newest_seq = 0
         self.store_bytes = 0  # when it was measured last
         self._unstored: list[Finished] = []
@@ -131,20 +130,16 @@ class Pipeline:
             more = departure.more
         return scored
 
-    def use(self, detector: Detector, wall_ms: int) -> None:
-        """Go on with another model, its states warmed on the stored past; nothing changes where it is the same."""
-        if detector.info.sha256 != self.states.detector.info.sha256:
-            states = NodeStates(detector)
-            for past in self.past(wall_ms - WARM_UP_SECONDS * 1000, wall_ms):
-                states.score(past)
-            self.states = states
-            self.drift = Drift(detector.info)
-            self.watch = Watch(detector, self.catalogue.feature_names)
-        self.model_fault = ""
+    def go_on_with(self, states: NodeStates, drift: Drift) -> None:
+        """Score with another model from now on, whose states are where ours are."""
+        self.states, self.drift = states, drift
+        self.metrics.model_changes.inc()
+        self.expose(Scores.empty(len(self.catalogue.features)))
 
     def learn_anew(self, node: int, since_ms: int, wall_ms: int) -> None:
         """Forget what was usual on a node, and learn it from its stored rows since then."""
         self.states.forget(node)
+        self.learnt_since_ms[node] = since_ms
         for past in self.past(max(since_ms, wall_ms - WARM_UP_SECONDS * 1000), wall_ms, [node]):
             self.expose(self.states.score(past))
 

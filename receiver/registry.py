@@ -1,13 +1,221 @@
-"""Where models are found: now the one that ships with the product, as package data of `models`."""
+"""Versions of the model: publish, list, activate, roll back, and load one that was checked.
+
+Everything goes through a `ModelStore`: the TimescaleDB that is configured, else a file in the data folder. A version is
+*active* where the last entry of the log names it, *retired* where an earlier one does, else a *candidate*. Rolling back
+returns to the version that was active before, and again to the one before that.
+
+A file is checked when it is published and each time before it is used: by its hash, by the contract of
+`receiver.detector`, and for the catalogue's features. Raises `ModelError` for one that fails, `DataError` for a version
+that there is not, and what the store raises. Costs what reading and loading the file costs, some tens of milliseconds.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from receiver.catalogue import Catalogue
+from receiver.detector import Detector
+from receiver.errors import DataError, ModelError
+from receiver.settings import Settings
+from receiver.store import Activation, ModelStore, ModelVersion
+from receiver.store.models import MAX_MODEL_BYTES
+
+State = Literal["candidate", "active", "retired"]
 
 SHIPPED = "node24.onnx"
+# The author of activations that nobody has asked for: they give way to the model that a newer Nodescore ships.
+ITSELF = "nodescore"
+# The oldest go, but never one that is in use or the next to roll back to. Two years of weekly retraining.
+MAX_VERSIONS = 100
+# Long enough for a model of 32 MiB from a server far away.
+PATIENCE_SECONDS = 10
+# Others that enter the log at the same moment; each try sees what they did.
+TRIES = 10
+
+log = logging.getLogger(__name__)
+
+
+class Listed(NamedTuple):
+    """A version and what it is now."""
+
+    version: ModelVersion
+    state: State
 
 
 def shipped_model() -> Path:
     """The model that a first start scores with."""
     return Path(str(resources.files("models").joinpath("shipped", SHIPPED)))
+
+
+def read(path: Path) -> bytes:
+    """A model's file, to be published."""
+    try:
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise ModelError(f"model {path}: larger than {MAX_MODEL_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {path}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def opened(settings: Settings, catalogue: Catalogue) -> Iterator[ModelStore]:
+    """The store of versions that these settings name; closed at the end."""
+    store = open_store(settings, catalogue)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def open_store(settings: Settings, catalogue: Catalogue) -> ModelStore:
+    """The same, to be closed by the caller."""
+    if settings.store is not None:
+        from receiver.store.timescale import TimescaleModels
+
+        return TimescaleModels.connect(settings.store.get_secret_value(), catalogue, PATIENCE_SECONDS)
+    from receiver.store.embedded_models import EmbeddedModels
+
+    return EmbeddedModels.open(settings.models_path, catalogue.name)
+
+
+def listed(store: ModelStore) -> list[Listed]:
+    """All versions, in the order in which they were published."""
+    entries = store.activations()
+    used = {entry.version for entry in entries} | {entry.before for entry in entries}
+    active = entries[-1].version if entries else ""
+
+    def state(version: str) -> State:
+        if version == active:
+            return "active"
+        return "retired" if version in used else "candidate"
+
+    return [Listed(version, state(version.version)) for version in store.versions()]
+
+
+def publish(
+    store: ModelStore,
+    catalogue: Catalogue,
+    model: bytes,
+    now_ms: int,
+    *,
+    name: Path,
+    parent: str = "",
+    labels: Mapping[str, int] | None = None,
+    measures: Mapping[str, Any] | None = None,
+) -> ModelVersion:
+    """Check a file and keep it as a candidate; `name` is for errors. One that is there already is returned as it is."""
+    info = Detector.parse(model, name, catalogue.feature_names).info
+    data = info.provenance.get("data")
+    version = ModelVersion(
+        version=info.version,
+        sha256=info.sha256,
+        size_bytes=len(model),
+        card={
+            "detector": info.detector,
+            "created": info.created,
+            "features": list(info.feature_names),
+            "provenance": dict(info.provenance),
+        },
+        parent=parent,
+        trained_from_ms=_whole(data, "from_ms"),
+        trained_until_ms=_whole(data, "to_ms"),
+        labels=labels or {},
+        measures=measures or {},
+        created_ms=now_ms,
+    )
+    try:
+        store.add(version, model)
+    except DataError:
+        there = next((one for one in store.versions() if one.sha256 == version.sha256), None)
+        if there is None:  # its name is another file's
+            raise
+        return there
+    needed = trail(store.activations())[-2:]
+    versions = [one.version for one in store.versions()]
+    removable = [one for one in versions if one not in (*needed, version.version)]
+    for oldest in removable[: max(0, len(versions) - MAX_VERSIONS)]:
+        store.remove(oldest)
+    return version
+
+
+def activate(store: ModelStore, catalogue: Catalogue, version: str, *, by: str, reason: str, now_ms: int) -> Activation:
+    """Have all replicas go on with this version; the entry of the log, an earlier one where it is active already."""
+    load(store, catalogue, version)
+    for _ in range(TRIES):
+        entries = store.activations()
+        last = entries[-1] if entries else None
+        if last is not None and last.version == version:
+            return last
+        before = "" if last is None else last.version
+        entry = Activation(version, before, now_ms, by, reason, rollback=False)
+        if store.append(entry, 0 if last is None else last.id):
+            return entry
+    raise DataError(f"model {version}: others activate models at this moment; try again")
+
+
+def roll_back(store: ModelStore, catalogue: Catalogue, *, by: str, reason: str, now_ms: int) -> Activation:
+    """Have all replicas go back to the version that was active before; the entry of the log."""
+    for _ in range(TRIES):
+        entries = store.activations()
+        there = {version.version for version in store.versions()}
+        earlier = [version for version in trail(entries) if version in there and version != entries[-1].version]
+        if not earlier:
+            raise DataError("models: there is no version to roll back to")
+        load(store, catalogue, earlier[-1])
+        entry = Activation(earlier[-1], entries[-1].version, now_ms, by, reason, rollback=True)
+        if store.append(entry, entries[-1].id):
+            return entry
+    raise DataError("models: others activate models at this moment; try again")
+
+
+def trail(entries: Sequence[Activation]) -> list[str]:
+    """The versions that rolling back goes through, the active one last."""
+    versions: list[str] = []
+    for entry in entries:
+        if entry.rollback:
+            while versions and versions[-1] != entry.version:
+                versions.pop()
+        elif not versions and entry.before:  # the log's beginning was not read
+            versions.append(entry.before)
+        if not versions or versions[-1] != entry.version:
+            versions.append(entry.version)
+    return versions
+
+
+def load(store: ModelStore, catalogue: Catalogue, version: str) -> tuple[Detector, bytes]:
+    """The checked model of a version, and its file."""
+    found = next((one for one in store.versions() if one.version == version), None)
+    model = store.model(version) if found is not None else None
+    if found is None or model is None:
+        raise DataError(f"model {version}: there is no such version; `nodescore models list` shows them")
+    if hashlib.sha256(model).hexdigest() != found.sha256:
+        raise ModelError(f"model {version}: its file has changed since it was published: another hash; add it again")
+    detector = Detector.parse(model, Path(version), catalogue.feature_names)
+    if detector.info.version != version:
+        raise ModelError(f"model {version}: its file names itself {detector.info.version}")
+    return detector, model
+
+
+def offer_shipped(store: ModelStore, catalogue: Catalogue, now_ms: int) -> None:
+    """Publish the model that ships, where it fits; activate it where nothing is active but what once shipped."""
+    path = shipped_model()
+    try:
+        shipped = publish(store, catalogue, read(path), now_ms, name=path)
+    except (ModelError, DataError) as error:  # of another catalogue
+        log.info("the model that ships is not offered: %s", error)
+        return
+    entries = store.activations()
+    chosen = bool(entries) and entries[-1].by != ITSELF
+    if not chosen and shipped.version not in {entry.version for entry in entries}:
+        activate(store, catalogue, shipped.version, by=ITSELF, reason="it ships with Nodescore", now_ms=now_ms)
+
+
+def _whole(data: object, name: str) -> int | None:
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if type(value) is int and abs(value) < 2**53 else None

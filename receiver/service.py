@@ -1,8 +1,9 @@
 """One running Nodescore, as a web server sees it.
 
-`start` and `stop` frame everything: the store, the pipeline on its thread (`worker`, which takes the requests), and,
-where a TimescaleDB is configured, a second thread that passes rows on to it. A service that was stopped in order
-replays nothing twice. Raises `SettingsError`, and what opening the store raises; the rest is each method's.
+`start` and `stop` frame everything: the store, the pipeline on its thread (`worker`, which takes the requests), a
+thread that looks for another model, and, where a TimescaleDB is configured, one that passes rows on to it. A service
+that was stopped in order replays nothing twice. Raises `SettingsError`, and what opening the store raises; the rest is
+each method's.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from receiver import __version__
+from receiver import __version__, registry
 from receiver.catalogue import Catalogue
+from receiver.changeover import Changeover
 from receiver.clocks import Clocks
 from receiver.columns import Scores
-from receiver.detector import Detector
-from receiver.errors import Unavailable
+from receiver.detector import Detector, Watch
+from receiver.errors import ModelError, Unavailable
 from receiver.exposition import Exposition, Metrics, Snapshot
+from receiver.follower import Follower
 from receiver.handover import Handover
 from receiver.health import Component
 from receiver.pipeline import Pipeline
 from receiver.recovery import recover
 from receiver.settings import Settings, SettingsError
+from receiver.store import Activation
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
 from receiver.store.reader import EmbeddedReader
@@ -32,6 +36,8 @@ from receiver.worker import Worker
 LOCAL_HISTORY_MS = 3_600_000
 # A block that is on its way to TimescaleDB when the service stops; cut off, it is passed on again at the next start.
 OUTBOX_STOP_SECONDS = 10
+# A block that a new model learns from, or a query for what is active.
+CHANGEOVER_STOP_SECONDS = 2
 # A flush with nodes that another replica may have had waits so long for the database that knows.
 HANDOVER_SECONDS = 2
 
@@ -39,7 +45,10 @@ HANDOVER_SECONDS = 2
 class Service:
     """The store, the pipeline, its thread and the outbox's."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, detector: Detector) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, detector: Detector, follower: Follower | None = None
+    ) -> None:
+        """Start with this model; go on with what `follower` says, or, without one, with what lies in its file."""
         self.settings = settings
         self.catalogue = catalogue
         info = detector.info
@@ -64,6 +73,10 @@ class Service:
             _show_lag(self._outbox, self.exposition.metrics, self.clocks)
         self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition, handover)
         self.worker = Worker(self._pipeline, self.clocks)
+        self._fixed = follower is None
+        source = follower or Watch(detector, catalogue.feature_names)
+        self._changeover = Changeover(self._pipeline, source, self.worker.order, self.clocks)
+        self._changeover_thread = threading.Thread(target=self._changeover.run, name="changeover", daemon=True)
         self._outbox_stopping = threading.Event()
         self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
@@ -75,13 +88,16 @@ class Service:
         """Recover, then take requests."""
         recover(self._pipeline, self.now_ms())
         self.worker.start()
+        self._changeover_thread.start()
         self._outbox_thread.start()
 
     def stop(self) -> None:
         """Finish what waits, save the states, close the store."""
+        self._changeover.stop()
         self.worker.stop()
         self._outbox_stopping.set()
         self._outbox_thread.join(OUTBOX_STOP_SECONDS)
+        self._changeover_thread.join(CHANGEOVER_STOP_SECONDS)
         if self._pipeline.handover is not None:
             self._pipeline.handover.close()
         self._pipeline.store.close()
@@ -95,10 +111,30 @@ class Service:
             reader.close()
 
     def reload(self) -> str:
-        """Load the model's file again; the line to answer. Raises `ConfigurationError`, keeping the one before."""
-        detector = Detector.load(self._pipeline.states.detector.info.path, self.catalogue.feature_names)
-        self.worker.order(lambda: self._pipeline.use(detector, self.now_ms()))
-        return f"model {detector.info.version} is in use"
+        """Look for another model now; the line to answer. Raises `ConfigurationError`, keeping the one in use."""
+        self._changeover.step()
+        return f"model {self._pipeline.states.detector.info.version} is in use"
+
+    def models(self) -> list[registry.Listed]:
+        """All versions of the model."""
+        with registry.opened(self.settings, self.catalogue) as store:
+            return registry.listed(store)
+
+    def activate_model(self, version: str, by: str, reason: str) -> Activation:
+        """Have all replicas go on with this version. Raises `DataError` and `ModelError`."""
+        self._check_not_fixed()
+        with registry.opened(self.settings, self.catalogue) as store:
+            entry = registry.activate(store, self.catalogue, version, by=by, reason=reason, now_ms=self.now_ms())
+        self._changeover.look_now()
+        return entry
+
+    def roll_back_model(self, by: str, reason: str) -> Activation:
+        """Have all replicas go back to the version that was active before. Raises as `activate_model`."""
+        self._check_not_fixed()
+        with registry.opened(self.settings, self.catalogue) as store:
+            entry = registry.roll_back(store, self.catalogue, by=by, reason=reason, now_ms=self.now_ms())
+        self._changeover.look_now()
+        return entry
 
     def status(self) -> list[Component]:
         """Every part that an operator may have to look after."""
@@ -107,8 +143,8 @@ class Service:
         fault = self.worker.flush_fault or self.worker.commit_fault or _reason(pipeline.check_room)
         store = Component("store", "down", fault) if fault else Component("store", "ok", str(self._path))
         model = Component("model", "ok", f"{info.detector} {info.version}")
-        if pipeline.model_fault:
-            model = Component("model", "degraded", pipeline.model_fault)
+        if self._changeover.fault:
+            model = Component("model", "degraded", f"{info.version} stays in use: {self._changeover.fault}")
         if self._outbox is None:
             return [store, model]
         lag = self._outbox.lag
@@ -116,6 +152,11 @@ class Service:
         if lag.error:
             return [store, model, Component("TimescaleDB", "degraded", f"{lag.error}; {waiting}")]
         return [store, model, Component("TimescaleDB", "ok", waiting)]
+
+    def _check_not_fixed(self) -> None:
+        if self._fixed:
+            path = self._pipeline.states.detector.info.path
+            raise ModelError(f"the model of this service is fixed to {path} by the setting model; restart without it")
 
     def _pass_on(self) -> None:
         if self._outbox is not None:

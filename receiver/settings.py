@@ -67,7 +67,9 @@ class Settings(BaseModel):
         "Without it they stay in the embedded store.",
     )
     model: Path | None = Field(
-        None, description="ONNX file of the detector, reloaded when it changes. Default: the model that ships."
+        None,
+        description="ONNX file of the detector, reloaded when it changes; it wins over the version that is active. "
+        "Default: the active version (`nodescore models`), at first the model that ships.",
     )
     catalogue: Path | None = Field(None, description="TOML file of the features. Default: the 24 node features.")
     variables: dict[str, str] = Field(

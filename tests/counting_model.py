@@ -17,8 +17,9 @@ def write(
     catalogue: Catalogue,
     version: str = "counting-1",
     quantiles: Mapping[str, Sequence[float]] | None = None,
+    offset: float = 0.0,
 ) -> Path:
-    """Write the model to `path`; `quantiles` are those of its training rows."""
+    """Write the model to `path`; `quantiles` are those of its training rows, `offset` is added to all its scores."""
     features = len(catalogue.feature_names)
 
     def floats(name: str, *shape: int | str) -> onnx.ValueInfoProto:
@@ -32,7 +33,8 @@ def write(
             helper.make_node("Add", ["state", "one"], ["counted"]),
             helper.make_node("Min", ["counted", "most"], ["next_state"]),
             helper.make_node("Div", ["next_state", "hundred"], ["hundredths"]),
-            helper.make_node("Squeeze", ["hundredths", "axis"], ["score"]),
+            helper.make_node("Squeeze", ["hundredths", "axis"], ["counted_score"]),
+            helper.make_node("Add", ["counted_score", "offset"], ["score"]),
         ],
         "counting",
         [floats("x", "N", features), floats("elapsed_seconds", "N"), floats("state", "N", 1)],
@@ -40,6 +42,7 @@ def write(
         [
             constant("one", 1.0),
             constant("hundred", 100.0),
+            constant("offset", offset),
             constant("most", 1e6),
             helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
         ],

@@ -68,7 +68,7 @@ def test_the_nodes_are_exposed_byte_for_byte_as_prometheus_reads_them() -> None:
         b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-1"} 999990.5\n'
         b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-2"} 999998.0\n'
         b'anomaly_last_row_timestamp_seconds{cluster="",node="a \\"quoted\\"\\\\\\nname"} 999999.0\n'
-        b"# HELP anomaly_model_info The model that scores.\n"
+        b"# HELP anomaly_model_info 1 for the model that scores, 0 for the one that did before it.\n"
         b"# TYPE anomaly_model_info gauge\n"
         b'anomaly_model_info{detector="pca",version="2026-11-01"} 1.0\n'
     )
@@ -128,7 +128,16 @@ def test_the_newest_score_of_a_node_is_shown_in_whatever_order_they_come() -> No
     shown.update(SNAPSHOT.names, scores((1, 999_999_000, 7), (1, 999_998_500, 8), (2, 999_998_000, 9)), "next", "pca")
     assert [line.split()[-1] for line in lines(shown, "anomaly_score")] == ["0.3", "7.0", "1.5"]
     assert 'feature="cpu_sec_idle",node="worker-2"} 7.0' in lines(shown, "anomaly_feature_contribution")[0]
-    assert 'version="next"' in lines(shown, "anomaly_model_info")[0]
+
+
+def test_the_model_that_scores_is_1_and_the_one_before_it_0() -> None:
+    shown = exposition()
+    for version in ("second", "third", "third"):
+        shown.update(SNAPSHOT.names, Scores.empty(3), version, "pca")
+    assert lines(shown, "anomaly_model_info") == [
+        'anomaly_model_info{detector="pca",version="third"} 1.0',
+        'anomaly_model_info{detector="pca",version="second"} 0.0',
+    ]
 
 
 def over_since(shown: Exposition, node: str) -> list[str]:

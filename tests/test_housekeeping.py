@@ -18,20 +18,6 @@ from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
 
 
-def test_a_replaced_model_file_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
-    with running(tmp_path) as pipeline:
-        house, every_ms = Housekeeping(pipeline, NOW_MS), HOUSEKEEPING_SECONDS * 1000
-        house.keep(NOW_MS, NOW_MS)
-        (tmp_path / "model.onnx").write_bytes(b"no model")
-        house.keep(NOW_MS + every_ms, NOW_MS + every_ms)
-        assert "is not an ONNX file" in pipeline.model_fault
-        assert pipeline.states.detector.info.version == "counting-1"
-        counting_model.write(tmp_path / "model.onnx", CATALOGUE, version="counting-2")
-        house.keep(NOW_MS + 2 * every_ms, NOW_MS + 2 * every_ms)
-        assert pipeline.states.detector.info.version == "counting-2"
-        assert pipeline.model_fault == ""
-
-
 def test_near_the_disk_budget_the_oldest_rows_go(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=2 * 1024**2, max_sample_age_seconds=10**6) as pipeline:
         hours_ms = 2 * 3600 * 1000

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from receiver.columns import NodeName
-from receiver.detector import Detector
 from receiver.errors import Unavailable
 from receiver.housekeeping import Housekeeping
 from receiver.rows.assembler import BLOCK_ROWS
-from tests import counting_model
 from tests.pods import PODS
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape, stored
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
@@ -103,29 +101,6 @@ def test_a_row_older_than_the_staleness_limit_is_scored_and_stored_but_not_expos
         assert pipeline.flush(NOW_MS + DEADLINE_MS) == 1
         assert "anomaly_score{" not in pipeline.exposition.render("")[0].decode()
     assert len(stored(tmp_path)[1]) == 1
-
-
-def test_a_swapped_model_is_warmed_on_the_stored_past(tmp_path: Path) -> None:
-    with running(tmp_path) as pipeline:
-        for step in range(3):
-            pipeline.ingest(body(1, scrape(step)), HEADERS[1], NOW_MS + step * STEP_MS)
-            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
-        other = counting_model.write(tmp_path / "other.onnx", CATALOGUE, version="counting-2")
-        pipeline.use(Detector.load(other, CATALOGUE.feature_names), NOW_MS + 3 * STEP_MS)
-        pipeline.ingest(body(1, scrape(3)), HEADERS[1], NOW_MS + 3 * STEP_MS)
-        pipeline.flush(NOW_MS + 3 * STEP_MS)
-        assert pipeline.exposition.snapshot.model_version == "counting-2"
-        assert pipeline.exposition.snapshot.score.tolist() == pytest.approx([0.04])
-
-
-def test_the_same_model_again_keeps_every_state(tmp_path: Path) -> None:
-    with running(tmp_path) as pipeline:
-        for step in range(2):
-            pipeline.ingest(body(1, scrape(step)), HEADERS[1], NOW_MS + step * STEP_MS)
-            pipeline.flush(NOW_MS + step * STEP_MS + DEADLINE_MS)
-        later_ms = NOW_MS + 2 * 3600 * 1000
-        pipeline.use(Detector.load(tmp_path / "model.onnx", CATALOGUE.feature_names), later_ms)
-        assert pipeline.states.snapshot().state.tolist() == [[2.0]]
 
 
 def test_too_many_waiting_samples_ask_the_sender_to_wait(tmp_path: Path) -> None:

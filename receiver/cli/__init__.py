@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from receiver import __version__
-from receiver.cli import demo, evaluate, export, label, models, relabel, replay, scenario, service
+from receiver.cli import demo, evaluate, export, label, models, relabel, replay, scenario, service, versions
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -48,6 +48,7 @@ def build_app() -> typer.Typer:
         replay.replay,
     ):
         app.command()(command)
+    app.add_typer(versions.build())
     app.add_typer(scenario.build())
     return app
 

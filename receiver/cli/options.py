@@ -27,7 +27,10 @@ StoreOption = Annotated[
     typer.Option("--store", help="postgresql://… of a TimescaleDB. [default: the embedded store]", show_default=False),
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", help="ONNX file. [default: the model that ships]", show_default=False)
+    Path | None,
+    typer.Option(
+        "--model", help="ONNX file, fixed. [default: the active version; see `nodescore models`]", show_default=False
+    ),
 ]
 
 

@@ -128,6 +128,7 @@ class Metrics:
         self.outbox_success = gauge(
             "outbox_last_success_timestamp_seconds", "When TimescaleDB last took rows; 0 before it did."
         )
+        self.model_changes = counter("model_changes", "Times that another model has taken over while running.")
         self.model_load_failures = counter("model_load_failures", "Models refused; the one before stayed active.")
         build = Gauge("nodescore_build_info", "Always 1.", ["version", "python"], registry=registry)
         build.labels(version, platform.python_version()).set(1)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -95,7 +95,13 @@ class Exposition:
                 *(shown.time_ms, shown.score, shown.contribution, shown.over_since_ms),
             )
             if (shown.model_version, shown.model_detector) != (model_version, model_detector):
-                self._shown = replace(shown, model_version=model_version, model_detector=model_detector)
+                self._shown = replace(
+                    shown,
+                    model_version=model_version,
+                    model_detector=model_detector,
+                    version_before=shown.model_version,
+                    detector_before=shown.model_detector,
+                )
 
     def top_features(self, snapshot: Snapshot, nodes: Int64) -> list[list[tuple[str, float]]]:
         """Of each of these nodes what is exposed of its contributions: under the floor, nothing."""
@@ -126,7 +132,9 @@ class Exposition:
             for feature, share in features:
                 contribution.add_metric((*snapshot.names[node], feature), share)
         if snapshot.model_version:
-            model.add_metric((), {"version": snapshot.model_version, "detector": snapshot.model_detector})
+            model.add_metric((snapshot.model_version, snapshot.model_detector), 1.0)
+        if snapshot.version_before:
+            model.add_metric((snapshot.version_before, snapshot.detector_before), 0.0)
         return families
 
     def render(self, accept: str) -> tuple[bytes, str]:
@@ -153,7 +161,7 @@ class _WithoutCreated:
 
 def _node_families(
     labels: tuple[str, str],
-) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, InfoMetricFamily]:
+) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
     return (
         GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=labels),
         GaugeMetricFamily(
@@ -167,7 +175,12 @@ def _node_families(
             labels=labels,
         ),
         GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=labels),
-        InfoMetricFamily("anomaly_model", "The model that scores."),
+        # No info family: its value can only be 1, and PromQL shall tell the two with `== 1`, in the past too.
+        GaugeMetricFamily(
+            "anomaly_model_info",
+            "1 for the model that scores, 0 for the one that did before it.",
+            labels=("version", "detector"),
+        ),
     )
 
 

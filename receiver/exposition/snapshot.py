@@ -27,6 +27,9 @@ class Snapshot:
     feature_names: tuple[str, ...]
     model_version: str
     model_detector: str
+    # That of the model before, where another one has taken over since the start.
+    version_before: str = ""
+    detector_before: str = ""
 
     @classmethod
     def empty(cls, feature_names: Sequence[str] = (), model_version: str = "", model_detector: str = "") -> Self:

@@ -111,13 +111,13 @@ class EmbeddedModels:
                 "DELETE FROM model_versions WHERE catalogue = ? AND version = ?", (self._catalogue, version)
             )
 
-    def activations(self) -> list[Activation]:
+    def activations(self, most: int = ACTIVATIONS_READ) -> list[Activation]:
         """The last entries of the log, in their order."""
         with reading():
             found = self._connection.execute(
                 "SELECT id, version, before, at_ms, by, reason, rollback FROM activations WHERE catalogue = ? "
                 "ORDER BY id DESC LIMIT ?",
-                (self._catalogue, ACTIVATIONS_READ),
+                (self._catalogue, most),
             ).fetchall()
         return [activation_of(row) for row in reversed(found)]
 

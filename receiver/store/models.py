@@ -72,8 +72,8 @@ class ModelStore(Protocol):
     def remove(self, version: str) -> None:
         """Delete a version and its file."""
 
-    def activations(self) -> list[Activation]:
-        """The last `ACTIVATIONS_READ` entries of the log, in their order."""
+    def activations(self, most: int = ACTIVATIONS_READ) -> list[Activation]:
+        """The last entries of the log, in their order."""
 
     def append(self, activation: Activation, after_id: int) -> bool:
         """Add an entry; False, and nothing is done, where the last one is no longer that with this id (0: none)."""

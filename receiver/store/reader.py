@@ -77,6 +77,26 @@ class EmbeddedReader:
         for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
             yield self._score_block(found)
 
+    def before_scores_of(self, since_ms: int) -> int:
+        """The number of the last change before the first one that scored a row since then; see `scored_after`."""
+        if self._queries is None:
+            return 0
+        with reading():
+            return int(self._connection.execute(self._queries.before_scores, (since_ms,)).fetchone()[0])
+
+    def scored_after(self, change: int, most: int) -> tuple[int, Rows]:
+        """The next rows as the detector saw them, in the order in which it did, and the last one's number; no raw."""
+        found = []
+        if self._queries is not None:
+            with reading():
+                found = self._connection.execute(self._queries.pending_scores, (change, most)).fetchall()
+        if not found:
+            return change, Rows.empty(len(self.catalogue.feature_names))
+        changes, time_ms, node, model, _, x, _ = zip(*found, strict=True)
+        vectors = self._vectors.align(model, x)
+        nothing = np.broadcast_to(np.array(np.nan), vectors.shape)
+        return changes[-1], Rows(np.array(node, np.int32), np.array(time_ms, np.int64), nothing, vectors)
+
     def last_row_ms(self) -> dict[int, int]:
         """The time of each node's newest row, also where the row is no longer here."""
         with reading():

@@ -186,6 +186,7 @@ class Queries:
     highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
     pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
     pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
+    before_scores: str  # [since_ms] the number before the first score of a row since then, else the last one
     old_samples: str  # [before_ms, watermark, limit] change: what has been passed on and is older
     old_scores: str  # [before_ms, watermark, limit] change
 
@@ -219,6 +220,10 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
         pending_scores=(
             f"SELECT s.change, s.time_ms, s.node, s.model, s.score, s.x, s.contribution FROM {tables.scores} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
+        ),
+        before_scores=(
+            f"SELECT COALESCE((SELECT MIN(change) FROM {tables.scores} WHERE time_ms >= ?) - 1, "
+            f"(SELECT MAX(change) FROM {tables.scores}), 0)"
         ),
         old_samples=old(tables.samples),
         old_scores=old(tables.scores),

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver import __version__
 from receiver.errors import ConfigurationError, NodescoreError, Unavailable
-from receiver.web import nodes, overview
+from receiver.web import models, nodes, overview
 from receiver.web.protocol import Service
 
 # Nothing comes from elsewhere, nothing is run that is not a file of ours, nobody frames the page.
@@ -42,6 +42,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.include_router(nodes.router(service))
+    app.include_router(models.router(service))
     app.include_router(overview.router(service))
 
     @app.get("/metrics", summary="What Prometheus scrapes", tags=["operation"])

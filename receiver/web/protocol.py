@@ -9,6 +9,8 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Scores
 from receiver.exposition import Exposition
 from receiver.health import Component
+from receiver.registry import Listed
+from receiver.store import Activation
 
 
 class Service(Protocol):
@@ -33,3 +35,12 @@ class Service(Protocol):
 
     def reload(self) -> str:
         """Load the model again; the line to answer. Raises `ConfigurationError` and then keeps the one before."""
+
+    def models(self) -> list[Listed]:
+        """All versions of the model; raises `StoreUnavailable`."""
+
+    def activate_model(self, version: str, by: str, reason: str) -> Activation:
+        """Have all replicas go on with this version. Raises `ConfigurationError`, and then nothing has changed."""
+
+    def roll_back_model(self, by: str, reason: str) -> Activation:
+        """Have all replicas go back to the version that was active before; raises as `activate_model`."""

@@ -10,6 +10,7 @@ import logging
 import resource
 import signal
 import socket
+import time
 from contextlib import suppress
 
 import uvicorn
@@ -18,7 +19,7 @@ from receiver import catalogue as catalogues
 from receiver.allocator import keep_freed_memory
 from receiver.detector import Detector
 from receiver.errors import NodescoreError
-from receiver.registry import shipped_model
+from receiver.follower import Follower
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
 from receiver.web.app import create_app
@@ -37,8 +38,10 @@ log = logging.getLogger(__name__)
 def build(settings: Settings) -> Service:
     """A service that has checked its settings, catalogue and model, and not started."""
     catalogue = catalogues.load(settings.catalogue, settings.variables)
-    detector = Detector.load(settings.model or shipped_model(), catalogue.feature_names)
-    return Service(settings, catalogue, detector)
+    if settings.model is not None:
+        return Service(settings, catalogue, Detector.load(settings.model, catalogue.feature_names))
+    follower = Follower(settings, catalogue)
+    return Service(settings, catalogue, follower.first(time.time_ns() // 1_000_000), follower)
 
 
 def serve(settings: Settings) -> None:

@@ -10,6 +10,8 @@ from receiver.columns import Float32, NodeName, Scores
 from receiver.errors import NodescoreError
 from receiver.exposition import Exposition, Snapshot
 from receiver.health import Component
+from receiver.registry import Listed
+from receiver.store import Activation
 
 NOW_MS = 1_795_161_600_000  # 2026-11-20T08:00:00Z
 STEP_MS = 10_000
@@ -26,6 +28,9 @@ class HeldService:
     reload_error: NodescoreError | None = None
     history_error: NodescoreError | None = None
     reloads: int = 0
+    listed: list[Listed] = field(default_factory=list)
+    model_error: NodescoreError | None = None
+    entered: list[Activation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names = tuple(self.scores)
@@ -67,6 +72,21 @@ class HeldService:
             raise self.reload_error
         self.reloads += 1
         return "model 2026-11-01 loaded"
+
+    def models(self) -> list[Listed]:
+        return self.listed
+
+    def activate_model(self, version: str, by: str, reason: str) -> Activation:
+        return self._enter(Activation(version, "pca-1", NOW_MS, by, reason, rollback=False))
+
+    def roll_back_model(self, by: str, reason: str) -> Activation:
+        return self._enter(Activation("pca-1", "pca-2", NOW_MS, by, reason, rollback=True))
+
+    def _enter(self, entry: Activation) -> Activation:
+        if self.model_error:
+            raise self.model_error
+        self.entered.append(entry)
+        return entry
 
     def history(self, since_ms: int, until_ms: int, nodes: Sequence[int]) -> Scores:
         if self.history_error:

@@ -99,9 +99,9 @@ class TimescaleModels:
                 "DELETE FROM model_versions WHERE catalogue = %s AND version = %s", (self._catalogue, version)
             )
 
-    def activations(self) -> list[Activation]:
+    def activations(self, most: int = ACTIVATIONS_READ) -> list[Activation]:
         """The last entries of the log, in their order."""
-        return [activation_of(row) for row in reversed(self._fetch(_ACTIVATIONS, (self._catalogue, ACTIVATIONS_READ)))]
+        return [activation_of(row) for row in reversed(self._fetch(_ACTIVATIONS, (self._catalogue, most)))]
 
     def append(self, activation: Activation, after_id: int) -> bool:
         """Add an entry, where the last one is still that with this id."""

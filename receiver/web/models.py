@@ -1,0 +1,132 @@
+"""The JSON API of the model's versions: list them, look at one, activate one, roll back.
+
+What changes something takes JSON only, which no form can send, and refuses what a browser says another site has asked
+for: who looks at our page must not activate a model by looking at another.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Body, Depends, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from receiver.registry import Listed, State
+from receiver.store import Activation
+from receiver.store.models import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
+from receiver.web.instants import format_instant
+from receiver.web.protocol import Service
+
+
+class ModelAnswer(BaseModel):
+    """A version of the model."""
+
+    version: str
+    state: State
+    detector: str
+    sha256: str = Field(description="Of its file.")
+    size_bytes: int
+    parent: str = Field(description="The version that it was made to follow; empty where there is none.")
+    created: str = Field(description="When it was added, RFC 3339.")
+    trained_from: str | None
+    trained_until: str | None
+    labels: dict[str, int] = Field(description="How many of each kind it has learnt from.")
+    measures: dict[str, Any] = Field(description="How it did beside the active one, and the reasons of the verdict.")
+
+
+class ModelsAnswer(BaseModel):
+    """All versions, in the order in which they were added."""
+
+    models: list[ModelAnswer]
+
+
+class CardAnswer(ModelAnswer):
+    """A version with its card."""
+
+    card: dict[str, Any]
+
+
+class Change(BaseModel):
+    """Who changes the active version, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field("api", min_length=1, max_length=MAX_NAME_CHARACTERS)
+    reason: str = Field("", max_length=MAX_REASON_CHARACTERS)
+
+
+class ActivationAnswer(BaseModel):
+    """What is active now; replicas follow within 10 s."""
+
+    version: str
+    before: str = Field(description="The version until then.")
+    at: str = Field(description="RFC 3339.")
+    by: str
+    reason: str
+    rollback: bool
+
+
+def router(service: Service) -> APIRouter:
+    """`/api/v1/models` and below."""
+    routes = APIRouter(prefix="/api/v1/models", tags=["models"])
+
+    @routes.get("", summary="Versions of the model")
+    def models() -> ModelsAnswer:
+        return ModelsAnswer(models=[ModelAnswer(**_fields(listed)) for listed in service.models()])
+
+    @routes.get("/{version}", summary="One version, with its card")
+    def model(version: str) -> CardAnswer:
+        found = next((one for one in service.models() if one.version.version == version), None)
+        if found is None:
+            raise HTTPException(404, f"there is no model {version!r}")
+        return CardAnswer(**_fields(found), card=dict(found.version.card))
+
+    @routes.post("/rollback", summary="Back to the version that was active before", dependencies=[Depends(same_site)])
+    def rollback(change: Annotated[Change, Body()]) -> ActivationAnswer:
+        return _answer(service.roll_back_model(change.by, change.reason))
+
+    @routes.post("/{version}/activate", summary="Go on with a version", dependencies=[Depends(same_site)])
+    def activate(version: str, change: Annotated[Change, Body()]) -> ActivationAnswer:
+        return _answer(service.activate_model(version, change.by, change.reason))
+
+    return routes
+
+
+def same_site(request: Request) -> None:
+    """Refuse what a browser sends for another site, and what is no JSON."""
+    headers = request.headers
+    origin = headers.get("origin")
+    elsewhere = origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if elsewhere or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise HTTPException(403, "refused: a page of another site has asked for this")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "the Content-Type must be application/json")
+
+
+def _fields(listed: Listed) -> dict[str, Any]:
+    version = listed.version
+    return {
+        "version": version.version,
+        "state": listed.state,
+        "detector": str(version.card.get("detector", "")),
+        "sha256": version.sha256,
+        "size_bytes": version.size_bytes,
+        "parent": version.parent,
+        "created": format_instant(version.created_ms),
+        "trained_from": None if version.trained_from_ms is None else format_instant(version.trained_from_ms),
+        "trained_until": None if version.trained_until_ms is None else format_instant(version.trained_until_ms),
+        "labels": dict(version.labels),
+        "measures": dict(version.measures),
+    }
+
+
+def _answer(entry: Activation) -> ActivationAnswer:
+    return ActivationAnswer(
+        version=entry.version,
+        before=entry.before,
+        at=format_instant(entry.at_ms),
+        by=entry.by,
+        reason=entry.reason,
+        rollback=entry.rollback,
+    )

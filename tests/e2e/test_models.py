@@ -1,0 +1,95 @@
+"""Which model scores: two replicas over one TimescaleDB, told by command and by API, also while it is away."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests import counting_model
+from tests.e2e.chain import CATALOGUE
+from tests.servers.nodescore import SOURCE, Nodescore
+from tests.servers.process import Runner, wait_until
+from tests.servers.timescale import TimescaleServer, empty_database
+
+FOLLOW_SECONDS = 10
+
+
+def active(replica: Nodescore) -> str:
+    """The version that a replica scores with."""
+    found = re.findall(r'^anomaly_model_info\{.*version="([^"]+)"\} 1\.0$', replica.metrics(), re.MULTILINE)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def post(replica: Nodescore, path: str) -> str:
+    request = urllib.request.Request(  # noqa: S310
+        f"{replica.url}/api/v1/models/{path}", b'{"by": "ann"}', {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        return str(json.loads(answer.read())["version"])
+
+
+def command(dsn: str, *arguments: object) -> str:
+    """Run `nodescore models`, a process of its own."""
+    line = [sys.executable, "-m", "receiver", "models", *map(str, arguments), f"--store={dsn}"]
+    return subprocess.run(line, cwd=SOURCE, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.real("timescale")
+def test_replicas_follow_what_is_activated_and_rolled_back_by_command_and_by_api(
+    run_server: Runner, timescale_dsn: str, tmp_path: Path
+) -> None:
+    flags = [f"--store={timescale_dsn}"]
+    replicas = [run_server(Nodescore(tmp_path, flags, name)) for name in ("replica-0", "replica-1")]
+    shipped = active(replicas[0])
+
+    def followed(version: str) -> None:
+        wait_until(lambda: [active(one) for one in replicas] == [version] * 2, f"{version} in use", FOLLOW_SECONDS)
+
+    for version in ("v1", "v2"):
+        command(timescale_dsn, "add", counting_model.write(tmp_path / f"{version}.onnx", CATALOGUE, version))
+    command(timescale_dsn, "activate", "v1")
+    followed("v1")
+    assert post(replicas[0], "v2/activate") == "v2"
+    followed("v2")
+    assert post(replicas[1], "rollback") == "v1"
+    followed("v1")
+    command(timescale_dsn, "rollback")
+    followed(shipped)
+    listed = [line.split()[:2] for line in command(timescale_dsn, "list").splitlines()]
+    assert listed == [[shipped, "active"], ["v1", "retired"], ["v2", "retired"]]
+
+
+@pytest.mark.real("timescale")
+def test_the_model_in_use_survives_a_restart_while_the_database_is_away(
+    run_server: Runner, timescale: TimescaleServer, tmp_path: Path
+) -> None:
+    with empty_database(timescale) as dsn:
+        replica = run_server(Nodescore(tmp_path, [f"--store={dsn}"]))
+        for version in ("v1", "v2"):
+            command(dsn, "add", counting_model.write(tmp_path / f"{version}.onnx", CATALOGUE, version))
+        command(dsn, "activate", "v1")
+        wait_until(lambda: active(replica) == "v1", "v1 in use", FOLLOW_SECONDS)
+        timescale.stop()
+        try:
+            replica.restart()
+            assert active(replica) == "v1"
+            ready = wait_until(lambda: _model_line(replica, "degraded"), "the status to say so")
+            assert "v1 stays in use: TimescaleDB: " in ready
+        finally:
+            timescale.start()
+        command(dsn, "activate", "v2")
+        wait_until(lambda: active(replica) == "v2", "v2 in use", FOLLOW_SECONDS)
+        wait_until(lambda: _model_line(replica, "ok"), "the status to be well again")
+
+
+def _model_line(replica: Nodescore, state: str) -> str:
+    with urllib.request.urlopen(f"{replica.url}/-/ready") as answer:  # noqa: S310
+        lines = answer.read().decode().splitlines()
+    return next((line for line in lines if line.startswith(f"model: {state}: ")), "")
