@@ -4,8 +4,11 @@
     ├── RequestError                    400   the sender must not send this again
     │   ├── DecodeError                 400   the body is not the message it claims to be
     │   ├── LimitReached                400   a series, node or replica that would be one too many
+    │   ├── NotFound                    404   there is no such node or label
+    │   ├── Conflict                    409   what it changes is no longer as it was
     │   ├── BodyTooLarge                413
-    │   └── UnsupportedMedia            415
+    │   ├── UnsupportedMedia            415
+    │   └── NoData                      422   nothing was scored at the time that it names
     ├── Unavailable                     503   the sender shall try again, after `retry_after_seconds`
     │   └── StoreUnavailable            503   the disk or the database does not take our data now
     ├── StoreDamaged                    –     the embedded file has to be salvaged; ends the service
@@ -44,16 +47,34 @@ class LimitReached(RequestError):
     """A series, node or replica that would be one too many."""
 
 
+class NotFound(RequestError):
+    """There is no such node or label."""
+
+    http_status = 404
+
+
+class Conflict(RequestError):
+    """What the request changes has been changed by somebody else meanwhile; its text says to what."""
+
+    http_status = 409
+
+
 class BodyTooLarge(RequestError):
-    """The compressed body is over the limit."""
+    """The body is over the limit."""
 
     http_status = 413
 
 
 class UnsupportedMedia(RequestError):
-    """A Content-Type or Content-Encoding that remote write does not define."""
+    """A Content-Type or Content-Encoding that the endpoint does not take."""
 
     http_status = 415
+
+
+class NoData(RequestError):
+    """Nothing was scored at the time that the request names; its text says when something was."""
+
+    http_status = 422
 
 
 class Unavailable(NodescoreError):

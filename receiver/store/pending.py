@@ -23,6 +23,7 @@ from receiver.store.schema import (
     FORWARDED_SCORE_CHANGE,
     LAST_SAMPLE_CHANGE,
     LAST_SCORE_CHANGE,
+    PENDING_LABELS,
     SET_PROGRESS,
     tables_of,
 )
@@ -156,11 +157,7 @@ class PendingReader(EmbeddedReader):
             execute = self._connection.execute
             samples = execute(self._queries.pending_samples, (done.sample_change, limit)).fetchall()
             scores = execute(self._queries.pending_scores, (done.score_change, limit)).fetchall()
-        labels = self._connection.execute(
-            "SELECT cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, id, score, model "
-            "FROM labels WHERE id > ? ORDER BY id LIMIT ?",
-            (done.label, limit),
-        ).fetchall()
+        labels = self._connection.execute(PENDING_LABELS, (done.label, limit)).fetchall()
         progress = self._progress()
 
         def reached(found: list[tuple[Any, ...]], last: str, so_far: int) -> int:

@@ -49,8 +49,21 @@ class States:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """The row of a label's interval that had the highest score: what the label is about, kept after the row is gone."""
+
+    time_ms: int
+    features: tuple[str, ...]
+    x: tuple[float | None, ...]  # the vector that the model saw; None for missing
+    contribution: tuple[float | None, ...] | None  # None where none was computed
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
-    """An interval of a node that somebody has marked: start ≤ t ≤ end."""
+    """An interval of a node that somebody has marked: start ≤ t ≤ end; one revision of it.
+
+    Revisions of a label have one key; the one with the highest number holds. Nothing of a revision ever changes.
+    """
 
     name: NodeName
     start_ms: int
@@ -60,11 +73,15 @@ class Label:
     details: str
     author: str
     created_ms: int
-    id: int = 0  # given by the store
+    id: int = 0  # of the revision, given by the store
     # The highest score in the interval and the model that gave it, as the label's author saw them. The store
     # fills them in where they are None and it has a score.
     score: float | None = None
     model_version: str | None = None
+    moment: Moment | None = None
+    key: str = ""  # given by the store to the first revision: the same in every store
+    revision: int = 1
+    withdrawn: bool = False  # by this revision: the label says nothing any more
 
 
 class RowReader(Protocol):
@@ -82,8 +99,17 @@ class RowReader(Protocol):
     def add_label(self, label: Label) -> int:
         """Keep a label; the id that it got. A label that is stored already keeps its id."""
 
+    def revise_label(self, label: Label) -> int:
+        """Keep a later revision; the id that it got. Raises `Conflict` where it does not follow the newest one."""
+
     def labels(self, since_ms: int, until_ms: int) -> list[Label]:
-        """Labels that touch since ≤ t < until, by start."""
+        """Labels that hold now and touch since ≤ t < until, by start."""
+
+    def label_history(self, key: str) -> list[Label]:
+        """All revisions of a label, the one that holds last; none where there is no such label."""
+
+    def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
+        """The times of a node's last score before an interval, and of its first one after it."""
 
     def close(self) -> None:
         """Give up files and connections."""

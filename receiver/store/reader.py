@@ -4,7 +4,7 @@
 what was committed when each block was asked for; a long export holds up nobody, because each block is a query of
 its own. Raises `ConfigurationError` where there is no usable file, `StoreUnavailable` where it cannot be read now.
 
-The one thing that it writes are labels, since `nodescore label` is a process of its own.
+The one thing that it writes is labels, since `nodescore label` is a process of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.store import labelling
 from receiver.store.protocol import Label
-from receiver.store.schema import queries_of
+from receiver.store.schema import ADD_LABEL, READ_LABEL_HISTORY, READ_LABELS, queries_of
 from receiver.store.sqlite import Sync, connect, open_error, reading, transaction
 from receiver.store.vectors import Vectors
 
@@ -109,25 +109,36 @@ class EmbeddedReader:
         labelling.check(label)
         label = self._with_score(label)
         with transaction(self._connection):
-            self._connection.execute(
-                "INSERT INTO labels (digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, "
-                "created_ms, score, model) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
-                labelling.columns(label),
-            )
-            (id_,) = self._connection.execute(
-                "SELECT id FROM labels WHERE digest = ?", (labelling.digest(label),)
-            ).fetchone()
-        return int(id_)
+            return self._insert_label(label)
+
+    def revise_label(self, label: Label) -> int:
+        """Keep a later revision; the id that it got. Raises `Conflict` where it does not follow the newest one."""
+        labelling.check(label)
+        label = self._with_score(label)
+        with transaction(self._connection):
+            labelling.require_newest(label, next(iter(reversed(self.label_history(label.key))), None))
+            return self._insert_label(label)
 
     def labels(self, since_ms: int, until_ms: int) -> list[Label]:
-        """Labels that touch since ≤ t < until, by start."""
+        """Labels that hold now and touch since ≤ t < until, by start."""
         with reading():
-            found = self._connection.execute(
-                "SELECT cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, "
-                "id, score, model FROM labels WHERE end_ms >= ? AND start_ms < ? ORDER BY start_ms, id",
-                (since_ms, until_ms),
-            ).fetchall()
+            found = self._connection.execute(READ_LABELS, (since_ms, until_ms)).fetchall()
         return [labelling.from_columns(row) for row in found]
+
+    def label_history(self, key: str) -> list[Label]:
+        """All revisions of a label, the one that holds last."""
+        with reading():
+            found = self._connection.execute(READ_LABEL_HISTORY, (key,)).fetchall()
+        return [labelling.from_columns(row) for row in found]
+
+    def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
+        """The times of a node's last score before an interval, and of its first one after it."""
+        if self._queries is None:
+            return None, None
+        with reading():
+            before = self._connection.execute(self._queries.score_before, (*name, start_ms)).fetchone()
+            after = self._connection.execute(self._queries.score_after, (*name, end_ms)).fetchone()
+        return before and before[0], after and after[0]
 
     def close(self) -> None:
         """Give up the file."""
@@ -169,6 +180,13 @@ class EmbeddedReader:
             found = self._connection.execute("SELECT features FROM models WHERE id = ?", (model,)).fetchone()
         return list(json.loads(found[0])) if found else []
 
+    def _insert_label(self, label: Label) -> int:
+        self._connection.execute(ADD_LABEL, labelling.columns(label))
+        (id_,) = self._connection.execute(
+            "SELECT id FROM labels WHERE digest = ?", (labelling.digest(label),)
+        ).fetchone()
+        return int(id_)
+
     def _with_score(self, label: Label) -> Label:
         if label.score is not None or self._queries is None:
             return label
@@ -176,7 +194,13 @@ class EmbeddedReader:
             highest = self._connection.execute(
                 self._queries.highest_score, (label.start_ms, label.end_ms, *label.name)
             ).fetchone()
-        return label if highest is None else labelling.with_score(label, *highest)
+        if highest is None:
+            return label
+        score, version, time_ms, model, x, contribution = highest
+        shares = None if contribution is None else np.frombuffer(contribution, "<f4").tolist()
+        seen = np.frombuffer(x, "<f4").tolist()
+        moment = labelling.moment(time_ms, self._features_of_model(model), seen, shares)
+        return labelling.with_score(label, score, version, moment)
 
 
 def _unpacked(blobs: list[bytes], features: int) -> Float32:

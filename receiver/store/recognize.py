@@ -27,11 +27,14 @@ _SHAPES = {
     "nodes": re.compile("ss[in]"),
     "models": re.compile("ss"),
     "states": re.compile("sib"),
-    "labels": re.compile("sssiii[sn]ssi[ifn][sn]"),
+    "labels": re.compile("sssiii[sn]ssi[ifn][sn](?:[sn]sii)?"),
     "samples": re.compile("iii[ifn]*"),
     "scores": re.compile("iii[ifn]b[bn]"),
 }
 _SCHEMA, _SEQUENCE = re.compile("sssi[sn]"), re.compile("si")
+
+# Of a label that was stored before labels had revisions.
+_OLD_LABEL_COLUMNS = 13
 
 Row = tuple[str, tuple[Any, ...]]  # of which table, and its columns
 
@@ -47,6 +50,8 @@ def row_of(rowid: int | None, found: Sequence[Value]) -> Row | None:
         for table, shape in _SHAPES.items():
             if shape.fullmatch(letters, 1):
                 row = (rowid, *found[1:])
+                if table == "labels" and len(row) == _OLD_LABEL_COLUMNS:
+                    row += (None, str(row[1])[: labelling.KEY_CHARACTERS], 1, 0)
                 _prove(table, row)
                 return table, row
     raise ValueError("no row of any table")

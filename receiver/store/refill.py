@@ -50,7 +50,7 @@ _COLUMNS = {
     "states": ("node", "model", "time_ms", "state"),
     "labels": (
         *("id", "digest", "cluster", "node", "start_ms", "end_ms", "attack", "verdict", "details", "author"),
-        *("created_ms", "score", "model"),
+        *("created_ms", "score", "model", "moment", "key", "revision", "withdrawn"),
     ),
     "scores": ("change", "time_ms", "node", "model", "score", "x", "contribution"),
     "series": ("id", "labels", "checksum"),

@@ -61,6 +61,15 @@ MIGRATIONS = (
     """,
     # A label that has changed would be another series.
     "ALTER TABLE series ADD COLUMN checksum INTEGER",
+    # A row of labels is a revision: the newest one of a key holds. moment: JSON of what the label is about.
+    """
+    ALTER TABLE labels ADD COLUMN moment TEXT;
+    ALTER TABLE labels ADD COLUMN key TEXT;
+    ALTER TABLE labels ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE labels ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;
+    UPDATE labels SET key = substr(digest, 1, 32);
+    CREATE INDEX labels_key ON labels (key, revision)
+    """,
 )
 
 
@@ -89,6 +98,25 @@ SET_PROGRESS = (
     "INSERT INTO progress (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
 _READ_PROGRESS = "SELECT value FROM progress WHERE name = ?"
+
+
+_LABEL = (
+    "SELECT l.cluster, l.node, l.start_ms, l.end_ms, l.attack, l.verdict, l.details, l.author, l.created_ms, l.id, "
+    "l.score, l.model, l.moment, l.key, l.revision, l.withdrawn FROM labels l"
+)
+# Two replicas that edit while TimescaleDB is away may both make the next revision: the later one holds.
+READ_LABELS = (  # [since_ms, until_ms]
+    f"{_LABEL} WHERE l.end_ms >= ? AND l.start_ms < ? AND NOT l.withdrawn AND NOT EXISTS "
+    "(SELECT 1 FROM labels n WHERE n.key = l.key "
+    "AND (n.revision, n.created_ms, n.digest) > (l.revision, l.created_ms, l.digest)) ORDER BY l.start_ms, l.id"
+)
+READ_LABEL_HISTORY = f"{_LABEL} WHERE l.key = ? ORDER BY l.revision, l.created_ms, l.digest"  # [key]
+PENDING_LABELS = f"{_LABEL} WHERE l.id > ? ORDER BY l.id LIMIT ?"  # [id, limit]
+ADD_LABEL = (  # [the columns of `labelling.columns`]
+    "INSERT INTO labels (digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, "
+    "score, model, moment, key, revision, withdrawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (digest) DO NOTHING"
+)
 
 
 # Rows of one INSERT where there are so many: a statement of its own for each row costs half as much again.
@@ -183,7 +211,11 @@ class Queries:
 
     rows: str  # time_ms, node, model, x, feature…
     scores: str  # time_ms, node, model, score, x, contribution
-    highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
+    highest_score: (
+        str  # [since_ms, until_ms (inclusive), cluster, name] score, version, time_ms, model, x, contribution
+    )
+    score_before: str  # [cluster, name, before_ms] time_ms of the last one
+    score_after: str  # [cluster, name, after_ms] time_ms of the first one
     pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
     pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
     before_scores: str  # [since_ms] the number before the first score of a row since then, else the last one
@@ -202,6 +234,10 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
         return f"SELECT change FROM {table} WHERE time_ms < ? AND change <= ? ORDER BY time_ms LIMIT ?"
 
     columns = ", ".join(f"s.{quoted(name)}" if name in present else "NULL" for name in catalogue.feature_names)
+    near = (
+        f"SELECT time_ms FROM {tables.scores} "
+        "WHERE node = (SELECT id FROM nodes WHERE cluster = ? AND name = ?) AND time_ms"
+    )
     return Queries(
         rows=(
             f"SELECT s.time_ms, s.node, c.model, c.x, {columns} FROM {tables.samples} s "
@@ -209,10 +245,12 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
         ),
         scores=f"SELECT s.time_ms, s.node, s.model, s.score, s.x, s.contribution FROM {tables.scores} s",
         highest_score=(
-            f"SELECT s.score, m.version FROM {tables.scores} s "
-            "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
-            "WHERE s.time_ms BETWEEN ? AND ? AND n.cluster = ? AND n.name = ? ORDER BY s.score DESC LIMIT 1"
+            f"SELECT s.score, m.version, s.time_ms, s.model, s.x, s.contribution FROM {tables.scores} s "
+            "JOIN models m ON m.id = s.model WHERE s.time_ms BETWEEN ? AND ? "
+            "AND s.node = (SELECT id FROM nodes WHERE cluster = ? AND name = ?) ORDER BY s.score DESC LIMIT 1"
         ),
+        score_before=f"{near} < ? ORDER BY time_ms DESC LIMIT 1",
+        score_after=f"{near} > ? ORDER BY time_ms LIMIT 1",
         pending_samples=(
             f"SELECT s.change, s.late, s.time_ms, s.node, {columns} FROM {tables.samples} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from receiver.columns import NodeName, Rows, Scores
 from receiver.errors import DataError
-from receiver.store import RowStore, reader
+from receiver.store import RowStore, labelling, reader
 from receiver.store.timescale import store as timescale_store
 from tests.store.data import (
     DAY_MS,
@@ -204,7 +204,7 @@ def test_rows_of_long_ago_are_deleted_and_labels_are_kept(store: RowStore) -> No
 def test_a_label_comes_back_as_it_was_given(store: RowStore) -> None:
     given_label = replace(label(PUMP_1, T0, T0 + 5000), verdict="FN", details="nmap -sS, ticket №7\n'--", author="Zoë")
     id_ = store.add_label(given_label)
-    assert store.labels(T0, T0 + 1) == [replace(given_label, id=id_)]
+    assert store.labels(T0, T0 + 1) == [replace(given_label, id=id_, key=labelling.key_of(given_label))]
 
 
 def test_labels_are_those_that_touch_the_time_by_start(store: RowStore) -> None:

@@ -109,12 +109,19 @@ def _ensure_tables(connection: psycopg.Connection[Any], statements: Statements) 
 
 def _ensure_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> None:
     """Make the view anew where its columns are others: Postgres cannot insert a column into a view."""
-    if not _has_view(connection, catalogue, statements):
+    if not _has_columns(connection, catalogue, statements):
         connection.execute(f"DROP VIEW IF EXISTS {statements.view}")
-        connection.execute(statements.create_view)
+    connection.execute(statements.create_view)
 
 
 def _has_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
+    """Whether it is there, whole, and of labels as they hold now: older versions made it of all of them."""
+    definition = connection.execute("SELECT pg_get_viewdef(to_regclass(%s))", (statements.view,)).fetchone()
+    of_now = definition is not None and "labels_now" in (definition[0] or "")
+    return of_now and _has_columns(connection, catalogue, statements)
+
+
+def _has_columns(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
     wanted = ["time", "cluster", "node", *catalogue.feature_names, "attack"]
     found = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum",

@@ -2,7 +2,7 @@
 
     nodes          id, cluster, name
     models         id, version, features: the order of the vectors of this model's scores
-    labels         as in the embedded file, with times as timestamptz
+    labels         revisions, as in the embedded file, with times as timestamptz; labels_now: those that hold
     states         node, model, time, state: what the detector knew of a node after its row at that time, for the
                    replica that has the node next
     model_versions catalogue, version, sha256, card, parent, what it was trained on, measures, and the file
@@ -70,6 +70,18 @@ MIGRATIONS = (
     );
     CREATE INDEX activations_catalogue ON activations (catalogue, id);
     """,
+    # A row of labels is a revision: the newest one of a key holds.
+    """
+    ALTER TABLE labels ADD COLUMN moment text, ADD COLUMN key text, ADD COLUMN revision integer NOT NULL DEFAULT 1,
+        ADD COLUMN withdrawn boolean NOT NULL DEFAULT false;
+    UPDATE labels SET key = substr(digest, 1, 32);
+    ALTER TABLE labels ALTER COLUMN key SET NOT NULL;
+    CREATE INDEX labels_key ON labels (key, revision);
+    CREATE VIEW labels_now AS SELECT * FROM labels l WHERE NOT withdrawn AND NOT EXISTS (
+        SELECT FROM labels n WHERE n.key = l.key
+        AND (n.revision, n.created, n.digest) > (l.revision, l.created, l.digest)
+    );
+    """,
 )
 
 CREATE_VERSION = "CREATE TABLE IF NOT EXISTS nodescore_schema (version integer NOT NULL)"
@@ -107,18 +119,21 @@ LOAD_STATES = (
     "WHERE model = %s AND node = ANY(%s::integer[]) ORDER BY node"
 )
 
-# [digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, score, model]
+# [the columns of `labelling.columns`]
 ADD_LABEL = (
     "INSERT INTO labels (digest, cluster, node, start_time, end_time, attack, verdict, details, author, created, "
-    f"score, model) VALUES (%s, %s, %s, {at()}, {at()}, %s, %s, %s, %s, {at()}, %s, %s) "
+    "score, model, moment, key, revision, withdrawn) "
+    f"VALUES (%s, %s, %s, {at()}, {at()}, %s, %s, %s, %s, {at()}, %s, %s, %s, %s, %s, %s) "
     "ON CONFLICT (digest) DO NOTHING"
 )
-# [since_ms, until_ms]
-READ_LABELS = (
+_LABEL = (
     f"SELECT cluster, node, {milliseconds('start_time')}, {milliseconds('end_time')}, attack, verdict, details, "
-    f"author, {milliseconds('created')}, id, score, model FROM labels "
-    f"WHERE end_time >= {at()} AND start_time < {at()} ORDER BY start_time, id"
+    f"author, {milliseconds('created')}, id, score, model, moment, key, revision, withdrawn FROM"
 )
+# [since_ms, until_ms]
+READ_LABELS = f"{_LABEL} labels_now WHERE end_time >= {at()} AND start_time < {at()} ORDER BY start_time, id"
+READ_LABEL_HISTORY = f"{_LABEL} labels WHERE key = %s ORDER BY revision, created, digest"  # [key]
+LOCK_LABEL = "SELECT pg_advisory_xact_lock(hashtext(%s))"  # [key] until the transaction's end
 
 # Behind a selection of rows named s: the next block by (time, node). The first condition is for the planner, which
 # does not know that a comparison of pairs leaves out chunks.
@@ -152,7 +167,11 @@ class Statements:
     merge_scores: str  # [] a stored score stays
     read_rows: str  # time in ms, node, model, x, feature…; bounded by READ_BLOCK
     read_scores: str  # time in ms, node, model, score, x, contribution; bounded by READ_BLOCK
-    highest_score: str  # [since_ms, until_ms (inclusive), cluster, name] score, model version
+    highest_score: (
+        str  # [since_ms, until_ms (inclusive), cluster, name] score, version, time_ms, features, x, contribution
+    )
+    score_before: str  # [cluster, name, before_ms] time_ms of the last one
+    score_after: str  # [cluster, name, after_ms] time_ms of the first one
     compress: str  # where the licence has it
 
 
@@ -174,6 +193,10 @@ def statements_of(catalogue: Catalogue) -> Statements:
             f"{', '.join(f'{name} = {value}' for name, value in merged.items())} WHERE {changed}"
         )
 
+    near = (
+        f"SELECT {milliseconds('time')} FROM {scores} "
+        "WHERE node = (SELECT id FROM nodes WHERE cluster = %s AND name = %s) AND time"
+    )
     return Statements(
         samples=samples,
         scores=scores,
@@ -201,8 +224,8 @@ def statements_of(catalogue: Catalogue) -> Statements:
             ALTER TABLE {samples} {", ".join(f"ADD COLUMN IF NOT EXISTS {name} double precision" for name in names)};
         """,
         create_view=(
-            f"CREATE VIEW {view} AS SELECT s.time, n.cluster, n.name AS node, "
-            f"{', '.join(f's.{name}' for name in names)}, COALESCE((SELECT l.attack FROM labels l "
+            f"CREATE OR REPLACE VIEW {view} AS SELECT s.time, n.cluster, n.name AS node, "
+            f"{', '.join(f's.{name}' for name in names)}, COALESCE((SELECT l.attack FROM labels_now l "
             "WHERE l.cluster = n.cluster AND l.node = n.name AND s.time BETWEEN l.start_time AND l.end_time "
             f"ORDER BY l.created DESC, l.id DESC LIMIT 1), false)::integer AS attack "
             f"FROM {samples} s JOIN nodes n ON n.id = s.node"
@@ -234,11 +257,13 @@ def statements_of(catalogue: Catalogue) -> Statements:
         ),
         read_scores=(f"SELECT {milliseconds('s.time')}, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s"),
         highest_score=(
-            f"SELECT s.score, m.version FROM {scores} s "
+            f"SELECT s.score, m.version, {milliseconds('s.time')}, m.features, s.x, s.contribution FROM {scores} s "
             "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
             f"WHERE s.time BETWEEN {at()} AND {at()} AND n.cluster = %s AND n.name = %s "
             "ORDER BY s.score DESC NULLS LAST LIMIT 1"
         ),
+        score_before=f"{near} < {at()} ORDER BY time DESC LIMIT 1",
+        score_after=f"{near} > {at()} ORDER BY time LIMIT 1",
         compress="".join(
             f"""
             ALTER TABLE {table} SET (

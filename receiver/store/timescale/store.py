@@ -30,7 +30,9 @@ from receiver.store.timescale.schema import (
     DROP_CHUNKS,
     FIND_NODES,
     LOAD_STATES,
+    LOCK_LABEL,
     READ_BLOCK,
+    READ_LABEL_HISTORY,
     READ_LABELS,
     SAVE_STATES,
     statements_of,
@@ -133,18 +135,31 @@ class TimescaleStore:
         """Keep a label; the id that it got."""
         labelling.check(label)
         with self._transaction() as cursor:
-            if label.score is None:
-                cursor.execute(self._statements.highest_score, (label.start_ms, label.end_ms, *label.name))
-                highest = cursor.fetchone()
-                label = label if highest is None else labelling.with_score(label, *highest)
-            cursor.execute(ADD_LABEL, labelling.columns(label))
-            cursor.execute("SELECT id FROM labels WHERE digest = %s", (labelling.digest(label),))
-            return int(cursor.fetchall()[0][0])
+            return self._insert_label(cursor, label)
+
+    def revise_label(self, label: Label) -> int:
+        """Keep a later revision; the id that it got. Raises `Conflict` where it does not follow the newest one."""
+        labelling.check(label)
+        with self._transaction() as cursor:
+            cursor.execute(LOCK_LABEL, (label.key,))
+            labelling.require_newest(label, next(iter(reversed(self.label_history(label.key))), None))
+            return self._insert_label(cursor, label)
 
     def labels(self, since_ms: int, until_ms: int) -> list[Label]:
-        """Labels that touch since ≤ t < until, by start."""
+        """Labels that hold now and touch since ≤ t < until, by start."""
         found = self._fetch(READ_LABELS, (since_ms, until_ms))
         return [labelling.from_columns(row) for row in found]
+
+    def label_history(self, key: str) -> list[Label]:
+        """All revisions of a label, the one that holds last."""
+        return [labelling.from_columns(row) for row in self._fetch(READ_LABEL_HISTORY, (storable(key),))]
+
+    def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
+        """The times of a node's last score before an interval, and of its first one after it."""
+        named = (storable(name.cluster), storable(name.node))
+        before = self._fetch(self._statements.score_before, (*named, start_ms))
+        after = self._fetch(self._statements.score_after, (*named, end_ms))
+        return before[0][0] if before else None, after[0][0] if after else None
 
     def save_states(self, states: States) -> None:
         """Keep each node's state, of nodes that `add_nodes` has named, where the stored one is not newer."""
@@ -177,6 +192,17 @@ class TimescaleStore:
     def close(self) -> None:
         """Give up the connection."""
         self._connection.close()
+
+    def _insert_label(self, cursor: psycopg.Cursor[Any], label: Label) -> int:
+        if label.score is None:
+            cursor.execute(self._statements.highest_score, (label.start_ms, label.end_ms, *label.name))
+            highest = cursor.fetchone()
+            if highest is not None:
+                score, version, *seen = highest
+                label = labelling.with_score(label, score, version, labelling.moment(*seen))
+        cursor.execute(ADD_LABEL, labelling.columns(label))
+        cursor.execute("SELECT id FROM labels WHERE digest = %s", (labelling.digest(label),))
+        return int(cursor.fetchall()[0][0])
 
     def _database_ids(self, node: Int32) -> Int32:
         ids, inverse = np.unique(node, return_inverse=True)

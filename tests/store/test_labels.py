@@ -1,0 +1,166 @@
+"""Labels are edited by revisions, and nothing that was said is lost: the same on SQLite and on a real TimescaleDB."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from receiver.columns import NodeName
+from receiver.errors import Conflict
+from receiver.store import Label, Moment, RowStore, labelling, schema
+from receiver.store.embedded import EmbeddedStore
+from receiver.store.outbox import Outbox
+from receiver.store.recognize import row_of
+from receiver.store.schema import MIGRATIONS
+from tests.store.data import CATALOGUE, DAY_MS, HOUR_MS, NAN, T0, finished, label, names, scores_of
+
+PUMP_1 = NodeName("east", "pump-1")
+ALWAYS = (0, 1 << 50)
+
+
+def added(store: RowStore, given: Label) -> Label:
+    """The label as it is stored."""
+    store.add_label(given)
+    (found,) = store.label_history(labelling.key_of(given))
+    return found
+
+
+def next_of(before: Label, **changed: object) -> Label:
+    """What somebody says after it."""
+    return replace(before, **{"revision": before.revision + 1, "created_ms": before.created_ms + 1, **changed})  # type: ignore[arg-type]
+
+
+def scored(store: RowStore) -> None:
+    """Three rows of pump 1, the second of which has the highest score, and one later of another node."""
+    store.add_nodes(names(3))
+    store.write(
+        finished(
+            scores=scores_of(
+                (1, T0, 0.5, (0, 0, 0), (NAN,) * 3),
+                (1, T0 + 10, 2.5, (0.1, NAN, -3), (2, 0.5, 0)),
+                (1, T0 + 20, 0.75, (0, 0, 0), (NAN,) * 3),
+                (2, T0 + 30, 9.0, (0, 0, 0), (NAN,) * 3),
+            ),
+            model_version="v7",
+        )
+    )
+
+
+def test_a_revision_holds_in_place_of_the_one_before_and_both_are_kept(store: RowStore) -> None:
+    first = added(store, label(PUMP_1, T0, T0 + 5))
+    store.revise_label(next_of(first, attack=False, verdict="FP", author="bob", end_ms=T0 + 9))
+    (now,) = store.labels(*ALWAYS)
+    assert (now.key, now.revision, now.verdict, now.author, now.end_ms) == (first.key, 2, "FP", "bob", T0 + 9)
+    assert store.label_history(first.key) == [first, now]
+
+
+def test_an_edit_of_a_revision_that_no_longer_holds_is_refused_with_what_does(store: RowStore) -> None:
+    first = added(store, label(PUMP_1, T0, T0 + 5))
+    store.revise_label(next_of(first, attack=False, verdict="FP", author="bob", details="a backup"))
+    with pytest.raises(Conflict, match="revision 2 holds now, not 1: bob says FP: 'a backup'"):
+        store.revise_label(next_of(first, details="mine"))
+    assert [one.author for one in store.label_history(first.key)] == ["ann", "bob"]
+
+
+def test_an_edit_of_no_label_is_refused(store: RowStore) -> None:
+    with pytest.raises(Conflict, match="there is no such label"):
+        store.revise_label(replace(label(PUMP_1, T0, T0), key="f" * 32, revision=2))
+    assert store.label_history("f" * 32) == []
+
+
+def test_a_withdrawn_label_says_nothing_any_more_and_its_history_stays(store: RowStore) -> None:
+    first = added(store, label(PUMP_1, T0, T0 + 5))
+    store.revise_label(next_of(first, withdrawn=True))
+    assert store.labels(*ALWAYS) == []
+    assert [one.withdrawn for one in store.label_history(first.key)] == [False, True]
+
+
+def test_a_label_that_was_moved_is_found_where_it_is_now(store: RowStore) -> None:
+    first = added(store, label(PUMP_1, T0, T0 + 5))
+    store.revise_label(next_of(first, start_ms=T0 + 1000, end_ms=T0 + 1005))
+    assert store.labels(T0, T0 + 6) == []
+    assert len(store.labels(T0 + 1000, T0 + 1001)) == 1
+
+
+def test_of_two_next_revisions_that_were_passed_on_the_later_one_holds(store: RowStore) -> None:
+    first = added(store, label(PUMP_1, T0, T0 + 5))
+    for author, later_ms in (("bob", 9), ("ann", 3)):  # on two replicas, while neither saw the other
+        store.add_label(next_of(first, author=author, created_ms=T0 + later_ms))
+    assert [now.author for now in store.labels(*ALWAYS)] == ["bob"]
+    assert [one.author for one in store.label_history(first.key)] == ["ann", "ann", "bob"]
+
+
+def test_a_label_keeps_the_row_that_it_is_about_when_that_is_gone(store: RowStore) -> None:
+    scored(store)
+    found = added(store, label(PUMP_1, T0, T0 + 20))
+    assert (found.score, found.model_version) == (2.5, "v7")
+    assert found.moment == Moment(T0 + 10, CATALOGUE.feature_names, (0.1, None, -3.0), (2.0, 0.5, 0.0))
+    while store.delete_before(T0 + 10 * DAY_MS):
+        pass
+    assert store.labels(*ALWAYS) == [found]
+
+
+def test_a_row_without_contributions_has_none(store: RowStore) -> None:
+    scored(store)
+    moment = added(store, label(PUMP_1, T0, T0 + 5)).moment
+    assert moment is not None
+    assert (moment.time_ms, moment.contribution) == (T0, None)
+
+
+def test_the_scores_nearest_to_a_time_without_any_are_told(store: RowStore) -> None:
+    scored(store)
+    assert store.scored_around(PUMP_1, T0 + 11, T0 + 19) == (T0 + 10, T0 + 20)
+    assert store.scored_around(PUMP_1, T0 + 50, T0 + 60) == (T0 + 20, None)
+    assert store.scored_around(PUMP_1, T0 - 50, T0 - 10) == (None, T0)
+    assert store.scored_around(NodeName("east", "nobody"), T0, T0) == (None, None)
+
+
+def test_revisions_are_passed_on(embedded: EmbeddedStore, path: Path, tmp_path: Path) -> None:
+    target = EmbeddedStore.open(tmp_path / "target.db", CATALOGUE)
+    outbox = Outbox(path, CATALOGUE, lambda: target, HOUR_MS, 30 * DAY_MS)
+    scored(embedded)
+    first = added(embedded, label(PUMP_1, T0, T0 + 20))
+    outbox.forward_once(T0)
+    embedded.revise_label(next_of(first, withdrawn=True))
+    outbox.forward_once(T0 + 1)
+    assert target.label_history(first.key) == embedded.label_history(first.key)
+    outbox.close()
+
+
+def old_file(path: Path, given: Label, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """A file as it was before labels had revisions, with one; its row."""
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", MIGRATIONS[:2])
+        EmbeddedStore.open(path, CATALOGUE).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO labels (digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, "
+            "created_ms, score, model) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            labelling.columns(given)[:12],
+        )
+        return connection.execute("SELECT * FROM labels").fetchall()
+
+
+def test_a_label_of_an_older_file_is_the_first_revision_of_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = replace(label(PUMP_1, T0, T0 + 5), score=1.5, model_version="v1")
+    path.parent.mkdir()
+    old_file(path, given, monkeypatch)
+    with closing(EmbeddedStore.open(path, CATALOGUE)) as store:
+        (found,) = store.labels(*ALWAYS)
+        assert found == replace(given, id=1, key=labelling.key_of(given))
+        store.add_label(given)  # passed on once more
+        store.revise_label(next_of(found, withdrawn=True))
+        assert len(store.label_history(found.key)) == 2
+
+
+def test_a_label_in_a_page_of_an_older_file_is_recognized(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = label(PUMP_1, T0, T0 + 5)
+    path.parent.mkdir()
+    ((rowid, *values),) = old_file(path, given, monkeypatch)
+    assert isinstance(rowid, int)
+    found = row_of(rowid, [None, *values])  # type: ignore[list-item]
+    assert found == ("labels", (rowid, *values, None, labelling.key_of(given), 1, 0))
