@@ -92,7 +92,14 @@ class Shard:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self) -> None:
-        """Send until every scrape of the plan has been."""
+        """Send until every scrape of the plan has been, or until cancelled."""
+        try:
+            await self._run()
+        finally:
+            if self._streams:
+                self._streams[1].close()
+
+    async def _run(self) -> None:
         plan, cursor = self._plan, self._cursor
         # In a Prometheus that has run for a while the shards' deadlines do not coincide.
         last_seconds = plan.start_seconds - BATCH_DEADLINE_SECONDS * self._number / self._encoder.shards
@@ -112,8 +119,6 @@ class Shard:
             missing = -(-(SAMPLES_PER_SEND - cursor.waiting) // self._encoder.size(0))
             wake_seconds = min(plan.due_seconds(made + missing - 1), deadline_seconds)
             await asyncio.sleep(max(SHORTEST_SLEEP_SECONDS, wake_seconds - time.time()))
-        if self._streams:
-            self._streams[1].close()
 
     async def _send(self, pieces: list[Piece], deadline_seconds: float) -> None:
         plan = self._plan

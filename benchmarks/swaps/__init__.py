@@ -1,0 +1,1 @@
+"""Hot swaps of the model under load."""
