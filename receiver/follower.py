@@ -71,6 +71,7 @@ class Follower:
             _keep(self._folder, self._file, detector.info.sha256)
         except OSError as error:
             log.warning("no copy of model %s is kept for the next start: %s", self._in_use, error)
+        self._file = b""
 
     def close(self) -> None:
         """Give up the store; `poll` opens it again."""

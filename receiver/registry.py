@@ -202,6 +202,16 @@ def load(store: ModelStore, catalogue: Catalogue, version: str) -> tuple[Detecto
     return detector, model
 
 
+def in_use(settings: Settings, catalogue: Catalogue) -> Detector:
+    """What a service of these settings scores with: the file that is set, the active version, or what ships."""
+    if settings.model is None and (settings.store is not None or settings.models_path.exists()):
+        with opened(settings, catalogue) as store:
+            entries = store.activations(1)
+            if entries:
+                return load(store, catalogue, entries[0].version)[0]
+    return Detector.load(settings.model or shipped_model(), catalogue.feature_names)
+
+
 def offer_shipped(store: ModelStore, catalogue: Catalogue, now_ms: int) -> None:
     """Publish the model that ships, where it fits; activate it where nothing is active but what once shipped."""
     path = shipped_model()

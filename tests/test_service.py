@@ -180,6 +180,14 @@ def test_reload_takes_the_new_file_and_keeps_the_old_model_when_it_is_bad(tmp_pa
         assert [part.text for part in service.status() if part.name == "model"] == ["counting counting-2"]
 
 
+def test_a_service_with_a_fixed_file_activates_nothing_and_says_why(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        with pytest.raises(ModelError, match=r"is fixed to .*model\.onnx"):
+            service.activate_model("v1", "ann", "")
+        with pytest.raises(ModelError, match=r"is fixed to .*model\.onnx"):
+            service.roll_back_model("ann", "")
+
+
 def test_a_data_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(SettingsError, match="setting data_dir"), running(tmp_path):

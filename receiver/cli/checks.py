@@ -20,19 +20,15 @@ def catalogue(loaded: Catalogue) -> tuple[Catalogue, str]:
 
 
 def model(of: Settings, wanted: Catalogue) -> tuple[None, str]:
-    """Load the model that `serve` would start with, as far as this can be known without asking a server."""
+    """Load the model as `serve` would, as far as this can be known without asking a server."""
     from receiver import registry
     from receiver.detector import Detector
 
-    if of.model is None and of.store is None and of.models_path.exists():
-        with registry.opened(of, wanted) as store:
-            entries = store.activations(1)
-            if entries:
-                info = registry.load(store, wanted, entries[0].version)[0].info
-                return None, f"active: {info.detector} {info.version}, made {info.created}"
-    path = of.model or registry.shipped_model()
-    info = Detector.load(path, wanted.feature_names).info
-    return None, f"{path}: {info.detector} {info.version}, made {info.created}"
+    if of.store is None:
+        info = registry.in_use(of, wanted).info
+    else:
+        info = Detector.load(of.model or registry.shipped_model(), wanted.feature_names).info
+    return None, f"{info.path}: {info.detector} {info.version}, made {info.created}"
 
 
 def embedded(of: Settings, wanted: Catalogue) -> tuple[None, str]:

@@ -64,7 +64,7 @@ def evaluate(
 
         nodescore evaluate --data test.csv --model model.onnx --json
     """
-    from receiver.registry import shipped_model
+    from receiver.registry import in_use, shipped_model
 
     if data is not None and (days, data_dir, store) != (None, None, None):
         raise DataError("--data is one source of rows; --days, --data-dir and --store name another: say one")
@@ -78,13 +78,12 @@ def evaluate(
             from models import backtest_picture
         from receiver.detector import Detector
 
-        path = settings.model or shipped_model()
         with advancing("evaluating") as advance:
             if data is not None:
-                detector = Detector.load(path)
+                detector = Detector.load(settings.model or shipped_model())
                 watched = evaluation.watch(data, detector, advance)
             else:
-                detector = Detector.load(path, catalogue.feature_names)
+                detector = in_use(settings, catalogue)
                 watched = _stored(settings, catalogue, detector, days or DEFAULT_DAYS, advance)
         found = evaluation.figures(watched, detector.info)
         if picture is not None:

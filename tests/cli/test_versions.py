@@ -46,4 +46,4 @@ def test_a_bad_file_and_an_unknown_version_end_with_status_2(nodescore: Nodescor
 def test_check_examines_the_active_version(nodescore: Nodescore, tmp_path: Path) -> None:
     nodescore("models", "add", model(tmp_path, "v1"), "--data-dir", "data")
     nodescore("models", "activate", "v1", "--data-dir", "data")
-    assert "active: counting v1" in nodescore("check", "--data-dir", "data", "--listen", "127.0.0.1:0").out
+    assert "ok     model: v1: counting v1" in nodescore("check", "--data-dir", "data", "--listen", "127.0.0.1:0").out
