@@ -20,13 +20,14 @@ from receiver.columns import Scores
 from receiver.detector import Detector, Watch
 from receiver.errors import ModelError, Unavailable
 from receiver.exposition import Exposition, Metrics, Snapshot
+from receiver.feedback import Feedback
 from receiver.follower import Follower
 from receiver.handover import Handover
 from receiver.health import Component
 from receiver.pipeline import Pipeline
 from receiver.recovery import recover
 from receiver.settings import Settings, SettingsError
-from receiver.store import Activation
+from receiver.store import Activation, RowReader
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
 from receiver.store.reader import EmbeddedReader
@@ -40,6 +41,8 @@ OUTBOX_STOP_SECONDS = 10
 CHANGEOVER_STOP_SECONDS = 2
 # A flush with nodes that another replica may have had waits so long for the database that knows.
 HANDOVER_SECONDS = 2
+# Somebody waits for a page; a search for the highest score of a week may take some of it.
+FEEDBACK_SECONDS = 10
 
 
 class Service:
@@ -71,6 +74,9 @@ class Service:
         self._outbox, handover = _common_store(settings, catalogue)
         if self._outbox is not None:
             _show_lag(self._outbox, self.exposition.metrics, self.clocks)
+        self.feedback = Feedback(
+            lambda: EmbeddedReader.open(self._path, catalogue), _common_reader(settings, catalogue)
+        )
         self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition, handover)
         self.worker = Worker(self._pipeline, self.clocks)
         self._fixed = follower is None
@@ -182,6 +188,16 @@ def _reason(check: Callable[[], None]) -> str:
     except Unavailable as error:
         return str(error)
     return ""
+
+
+def _common_reader(settings: Settings, catalogue: Catalogue) -> Callable[[], RowReader] | None:
+    """How the pages read a TimescaleDB, where one is configured."""
+    if settings.store is None:
+        return None
+    from receiver.store.timescale import TimescaleStore
+
+    dsn = settings.store.get_secret_value()
+    return lambda: TimescaleStore.connect(dsn, catalogue, patience_seconds=FEEDBACK_SECONDS)
 
 
 def _common_store(settings: Settings, catalogue: Catalogue) -> tuple[Outbox | None, Handover | None]:

@@ -1,7 +1,7 @@
 """What both stores do with a label: check it, know it again, and turn it into columns and back.
 
 `check` raises `DataError` for a label that cannot be meant, or that Postgres would refuse; `require_newest` raises
-`Conflict` where a revision does not follow the newest one.
+`NotFound` for a revision of no label, and `Conflict` where it does not follow the newest one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from receiver.columns import NodeName
-from receiver.errors import Conflict, DataError
+from receiver.errors import Conflict, DataError, NotFound
 from receiver.store.protocol import Label, Moment
 
 # Long enough for a report of an incident, short enough to show and to index.
@@ -61,7 +61,7 @@ def key_of(label: Label) -> str:
 def require_newest(label: Label, newest: Label | None) -> None:
     """Refuse a revision that does not follow the newest one."""
     if newest is None:
-        raise Conflict(f"label {label.key}: there is no such label")
+        raise NotFound(f"there is no label {label.key!r}")
     if newest.revision + 1 != label.revision:
         raise Conflict(
             f"label {label.key}: revision {newest.revision} holds now, not {label.revision - 1}: {newest.author} "

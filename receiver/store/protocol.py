@@ -102,6 +102,9 @@ class RowReader(Protocol):
     def revise_label(self, label: Label) -> int:
         """Keep a later revision; the id that it got. Raises `Conflict` where it does not follow the newest one."""
 
+    def scored(self, label: Label) -> Label:
+        """The label with the highest score of its interval, where it has none yet and the store has one."""
+
     def labels(self, since_ms: int, until_ms: int) -> list[Label]:
         """Labels that hold now and touch since ≤ t < until, by start."""
 

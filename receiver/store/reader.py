@@ -107,14 +107,14 @@ class EmbeddedReader:
     def add_label(self, label: Label) -> int:
         """Keep a label; the id that it got."""
         labelling.check(label)
-        label = self._with_score(label)
+        label = self.scored(label)
         with transaction(self._connection):
             return self._insert_label(label)
 
     def revise_label(self, label: Label) -> int:
         """Keep a later revision; the id that it got. Raises `Conflict` where it does not follow the newest one."""
         labelling.check(label)
-        label = self._with_score(label)
+        label = self.scored(label)
         with transaction(self._connection):
             labelling.require_newest(label, next(iter(reversed(self.label_history(label.key))), None))
             return self._insert_label(label)
@@ -187,7 +187,8 @@ class EmbeddedReader:
         ).fetchone()
         return int(id_)
 
-    def _with_score(self, label: Label) -> Label:
+    def scored(self, label: Label) -> Label:
+        """The label with the highest score of its interval, where it has none yet and there is one here."""
         if label.score is not None or self._queries is None:
             return label
         with reading():

@@ -18,16 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver import __version__
 from receiver.errors import ConfigurationError, NodescoreError, Unavailable
-from receiver.web import models, nodes, overview
+from receiver.web import feedback, models, nodes, overview
+from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
 
-# Nothing comes from elsewhere, nothing is run that is not a file of ours, nobody frames the page.
+# Nothing comes from elsewhere, nothing is run that is not a file of ours, nobody frames the page. Without any referrer,
+# browsers would hide from us that a form is ours.
 STRICT_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -37,11 +39,13 @@ def create_app(service: Service) -> FastAPI:
     """An app that answers for `service`; starting and stopping the service is the caller's."""
     # The documentation pages of FastAPI fetch their scripts from a CDN; the description itself is at /openapi.json.
     app = FastAPI(title="Nodescore", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit)
     app.add_middleware(_HeadersMiddleware, headers=STRICT_HEADERS)
     app.add_exception_handler(NodescoreError, _nodescore_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.include_router(nodes.router(service))
+    app.include_router(feedback.router(service))
     app.include_router(models.router(service))
     app.include_router(overview.router(service))
 

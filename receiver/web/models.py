@@ -1,21 +1,17 @@
-"""The JSON API of the model's versions: list them, look at one, activate one, roll back.
-
-What changes something takes JSON only, which no form can send, and refuses what a browser says another site has asked
-for: who looks at our page must not activate a model by looking at another.
-"""
+"""The JSON API of the model's versions: list them, look at one, activate one, roll back."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Request
+from fastapi import APIRouter, Body, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from receiver.registry import Listed, State
 from receiver.store import Activation
 from receiver.store.models import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
 from receiver.web.instants import format_instant
+from receiver.web.origin import json_from_here
 from receiver.web.protocol import Service
 
 
@@ -82,26 +78,17 @@ def router(service: Service) -> APIRouter:
             raise HTTPException(404, f"there is no model {version!r}")
         return CardAnswer(**_fields(found), card=dict(found.version.card))
 
-    @routes.post("/rollback", summary="Back to the version that was active before", dependencies=[Depends(same_site)])
+    @routes.post(
+        "/rollback", summary="Back to the version that was active before", dependencies=[Depends(json_from_here)]
+    )
     def rollback(change: Annotated[Change, Body()]) -> ActivationAnswer:
         return _answer(service.roll_back_model(change.by, change.reason))
 
-    @routes.post("/{version}/activate", summary="Go on with a version", dependencies=[Depends(same_site)])
+    @routes.post("/{version}/activate", summary="Go on with a version", dependencies=[Depends(json_from_here)])
     def activate(version: str, change: Annotated[Change, Body()]) -> ActivationAnswer:
         return _answer(service.activate_model(version, change.by, change.reason))
 
     return routes
-
-
-def same_site(request: Request) -> None:
-    """Refuse what a browser sends for another site, and what is no JSON."""
-    headers = request.headers
-    origin = headers.get("origin")
-    elsewhere = origin is not None and urlsplit(origin).netloc != headers.get("host")
-    if elsewhere or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise HTTPException(403, "refused: a page of another site has asked for this")
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "the Content-Type must be application/json")
 
 
 def _fields(listed: Listed) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Protocol
 from receiver.catalogue import Catalogue
 from receiver.columns import Scores
 from receiver.exposition import Exposition
+from receiver.feedback import Feedback
 from receiver.health import Component
 from receiver.registry import Listed
 from receiver.store import Activation
@@ -23,6 +24,10 @@ class Service(Protocol):
     @property
     def catalogue(self) -> Catalogue:
         """For the features' descriptions."""
+
+    @property
+    def feedback(self) -> Feedback:
+        """What operators have said, and what was scored then."""
 
     def now_ms(self) -> int:
         """The service's clock."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.columns import NodeName
-from receiver.errors import Conflict
+from receiver.errors import Conflict, NotFound
 from receiver.store import Label, Moment, RowStore, labelling, schema
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
@@ -67,7 +67,7 @@ def test_an_edit_of_a_revision_that_no_longer_holds_is_refused_with_what_does(st
 
 
 def test_an_edit_of_no_label_is_refused(store: RowStore) -> None:
-    with pytest.raises(Conflict, match="there is no such label"):
+    with pytest.raises(NotFound, match="there is no label"):
         store.revise_label(replace(label(PUMP_1, T0, T0), key="f" * 32, revision=2))
     assert store.label_history("f" * 32) == []
 

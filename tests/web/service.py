@@ -2,20 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from receiver.catalogue import Catalogue, load
-from receiver.columns import Float32, NodeName, Scores
-from receiver.errors import NodescoreError
+from receiver.columns import Float32, NodeName, Rows, Scores
+from receiver.errors import NodescoreError, StoreUnavailable
 from receiver.exposition import Exposition, Snapshot
+from receiver.feedback import Feedback
 from receiver.health import Component
 from receiver.registry import Listed
-from receiver.store import Activation
+from receiver.store import Activation, Finished, RowReader
+from receiver.store.embedded import EmbeddedStore
+from receiver.store.reader import EmbeddedReader
 
 NOW_MS = 1_795_161_600_000  # 2026-11-20T08:00:00Z
 STEP_MS = 10_000
 FEATURES = load().feature_names
+
+
+def no_store() -> RowReader:
+    raise StoreUnavailable("this test has no store")
 
 
 @dataclass
@@ -30,6 +38,7 @@ class HeldService:
     reloads: int = 0
     listed: list[Listed] = field(default_factory=list)
     model_error: NodescoreError | None = None
+    feedback: Feedback = field(default_factory=lambda: Feedback(no_store))
     entered: list[Activation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,3 +123,17 @@ def fleet(count: int, attacked: int = 2, rows: int = 90) -> HeldService:
             walk[-18:] += np.linspace(0.8, 2.6 - node * 0.8, 18)
         scores[NodeName("prod-eu", f"ip-10-0-{node // 256}-{node % 256}.eu-central-1.compute.internal")] = walk.tolist()
     return HeldService(scores)
+
+
+def stored(service: HeldService, folder: Path, contribution: float = 0.25) -> HeldService:
+    """The service with its scores in a real file, where labels can be kept; each feature adds as much."""
+    path = folder / "nodescore.sqlite"
+    store = EmbeddedStore.open(path, service.catalogue)
+    store.add_nodes(dict(enumerate(service.scores)))
+    scores = service.history(0, NOW_MS, range(len(service.scores)))
+    x = np.tile(np.arange(len(FEATURES), dtype=np.float32), (len(scores), 1))
+    whole = replace(scores, x=x, contribution=np.full_like(x, contribution))
+    store.write(Finished(Rows.empty(len(FEATURES)), Rows.empty(len(FEATURES)), whole, "pca-1", 0))
+    store.close()
+    service.feedback = Feedback(lambda: EmbeddedReader.open(path, service.catalogue))
+    return service

@@ -101,7 +101,7 @@ def test_every_answer_carries_the_strict_headers(serve: Serve) -> None:
         assert headers["content-security-policy"].startswith("default-src 'none';")
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
 
 
 def test_the_api_describes_itself(serve: Serve) -> None:

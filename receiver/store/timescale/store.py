@@ -154,6 +154,16 @@ class TimescaleStore:
         """All revisions of a label, the one that holds last."""
         return [labelling.from_columns(row) for row in self._fetch(READ_LABEL_HISTORY, (storable(key),))]
 
+    def scored(self, label: Label) -> Label:
+        """The label with the highest score of its interval, where it has none yet and there is one here."""
+        if label.score is not None:
+            return label
+        highest = self._fetch(self._statements.highest_score, (label.start_ms, label.end_ms, *label.name))
+        if not highest:
+            return label
+        score, version, *seen = highest[0]
+        return labelling.with_score(label, score, version, labelling.moment(*seen))
+
     def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
         """The times of a node's last score before an interval, and of its first one after it."""
         named = (storable(name.cluster), storable(name.node))
@@ -194,13 +204,7 @@ class TimescaleStore:
         self._connection.close()
 
     def _insert_label(self, cursor: psycopg.Cursor[Any], label: Label) -> int:
-        if label.score is None:
-            cursor.execute(self._statements.highest_score, (label.start_ms, label.end_ms, *label.name))
-            highest = cursor.fetchone()
-            if highest is not None:
-                score, version, *seen = highest
-                label = labelling.with_score(label, score, version, labelling.moment(*seen))
-        cursor.execute(ADD_LABEL, labelling.columns(label))
+        cursor.execute(ADD_LABEL, labelling.columns(self.scored(label)))
         cursor.execute("SELECT id FROM labels WHERE digest = %s", (labelling.digest(label),))
         return int(cursor.fetchall()[0][0])
 
