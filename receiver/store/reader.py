@@ -89,10 +89,10 @@ class EmbeddedReader:
         found = []
         if self._queries is not None:
             with reading():
-                found = self._connection.execute(self._queries.pending_scores, (change, most)).fetchall()
+                found = self._connection.execute(self._queries.inputs, (change, most)).fetchall()
         if not found:
             return change, Rows.empty(len(self.catalogue.feature_names))
-        changes, time_ms, node, model, _, x, _ = zip(*found, strict=True)
+        changes, time_ms, node, model, x = zip(*found, strict=True)
         vectors = self._vectors.align(model, x)
         nothing = np.broadcast_to(np.array(np.nan), vectors.shape)
         return changes[-1], Rows(np.array(node, np.int32), np.array(time_ms, np.int64), nothing, vectors)

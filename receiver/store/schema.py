@@ -216,6 +216,7 @@ class Queries:
     )
     score_before: str  # [cluster, name, before_ms] time_ms of the last one
     score_after: str  # [cluster, name, after_ms] time_ms of the first one
+    inputs: str  # [watermark, limit] change, time_ms, node, model, x
     pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
     pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
     before_scores: str  # [since_ms] the number before the first score of a row since then, else the last one
@@ -251,6 +252,10 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
         ),
         score_before=f"{near} < ? ORDER BY time_ms DESC LIMIT 1",
         score_after=f"{near} > ? ORDER BY time_ms LIMIT 1",
+        inputs=(
+            f"SELECT s.change, s.time_ms, s.node, s.model, s.x FROM {tables.scores} s "
+            "WHERE s.change > ? ORDER BY s.change LIMIT ?"
+        ),
         pending_samples=(
             f"SELECT s.change, s.late, s.time_ms, s.node, {columns} FROM {tables.samples} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
