@@ -28,7 +28,8 @@ MAX_TIME_CHARACTERS = 64
 MAX_LABELS = 10_000
 ATTACKS = ("TP", "FN")
 
-Key = Annotated[str, Path(pattern=f"^[0-9a-f]{{{KEY_CHARACTERS}}}$")]
+KEY_PATTERN = f"^[0-9a-f]{{{KEY_CHARACTERS}}}$"
+Key = Annotated[str, Path(pattern=KEY_PATTERN)]
 Time = Annotated[str, Field(max_length=MAX_TIME_CHARACTERS, description="RFC 3339, Unix seconds, or like -15m.")]
 
 

@@ -14,17 +14,17 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from receiver import __version__
 from receiver.columns import NodeName, Scores
 from receiver.errors import Unavailable
 from receiver.exposition import Snapshot
 from receiver.health import Component
-from receiver.web.chart import HEIGHT, TOP_SCORE, WIDTH, Chart, chart, height_of
+from receiver.web.chart import SPARKLINE, Chart, chart, height_of
 from receiver.web.instants import format_duration
 from receiver.web.nodes import MAX_SEARCH_CHARACTERS, known_count, ranked
 from receiver.web.protocol import Service
+from receiver.web.rendering import environment
+from receiver.web.rendering import page as rendered
 
 NODES_A_PAGE = 50
 FEATURES_A_NODE = 3
@@ -65,9 +65,7 @@ class Silent:
 def router(service: Service) -> APIRouter:
     """`/` and the files it needs."""
     routes = APIRouter(include_in_schema=False)
-    environment = Environment(loader=PackageLoader("receiver.web"), autoescape=True, undefined=StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    template = environment.get_template("overview.html")
+    template = environment().get_template("overview.html")
     helps = {feature.name: feature.help for feature in service.catalogue.features}
     static = {file.name: file.read_bytes() for file in resources.files("receiver.web").joinpath("static").iterdir()}
 
@@ -92,7 +90,6 @@ def router(service: Service) -> APIRouter:
             troubles.append(Component("history", "degraded", str(error)))
         shares = _shares(service, snapshot, shown.tolist(), helps)
         body = template.render(
-            version=__version__,
             url=str(request.base_url),
             target=request.url.netloc,
             model=snapshot.model_version,
@@ -117,14 +114,13 @@ def router(service: Service) -> APIRouter:
                 )
                 for position, node in enumerate(shown.tolist())
             ],
-            width=WIDTH,
-            height=HEIGHT,
-            top_score=TOP_SCORE,
+            width=SPARKLINE.width,
+            height=SPARKLINE.height,
             threshold=height_of(1.0),
             history_minutes=HISTORY_MS // 60_000,
             refresh_seconds=REFRESH_SECONDS,
         )
-        return HTMLResponse(body, headers={"Cache-Control": "no-store"})
+        return rendered(body)
 
     @routes.get("/static/{name}")
     async def file(name: str) -> Response:

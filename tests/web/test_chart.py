@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.web.chart import COLUMNS, HEIGHT, WIDTH, Chart, chart, height_of
+from receiver.web.chart import SPARKLINE, Chart, chart, height_of
 
 SINCE_MS, UNTIL_MS = 0, 900_000
 
@@ -20,7 +20,7 @@ def points(path: str) -> list[tuple[float, float]]:
 
 
 def test_a_higher_score_stands_higher_and_the_threshold_between() -> None:
-    assert height_of(2.0) < height_of(1.0) < height_of(0.0) < HEIGHT
+    assert height_of(2.0) < height_of(1.0) < height_of(0.0) < SPARKLINE.height
 
 
 def test_a_score_over_the_top_is_cut_at_the_top() -> None:
@@ -41,7 +41,7 @@ def test_a_peak_of_one_row_is_never_lost_among_many() -> None:
     scores = [0.1] * 9_000
     scores[4_567] = 2.5
     line = points(drawn(scores, step_ms=100).line)
-    assert len(line) <= COLUMNS
+    assert len(line) <= SPARKLINE.columns
     assert min(y for _, y in line) == height_of(2.5)
 
 
@@ -60,4 +60,4 @@ def test_any_scores_give_paths_inside_the_box(rows: list[tuple[int, float]]) -> 
     times = np.array(sorted(time_ms for time_ms, _ in rows), np.int64)
     made = chart(times, np.array([score for _, score in rows], np.float32), SINCE_MS, UNTIL_MS)
     assert re.fullmatch(r"[ML0-9.,]*", made.line)
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points(made.line + made.area))
+    assert all(0 <= x <= SPARKLINE.width and 0 <= y <= SPARKLINE.height for x, y in points(made.line + made.area))

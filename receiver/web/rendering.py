@@ -1,0 +1,23 @@
+"""The templates of the pages, and the headers that a page has."""
+
+from __future__ import annotations
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from receiver import __version__
+from receiver.web.instants import format_instant
+
+
+def environment() -> Environment:
+    """Everything is escaped; a name that a template does not get is an error."""
+    made = Environment(loader=PackageLoader("receiver.web"), autoescape=True, undefined=StrictUndefined)
+    made.trim_blocks = made.lstrip_blocks = True
+    made.filters["utc"] = format_instant
+    made.globals["version"] = __version__
+    return made
+
+
+def page(text: str, status: int = 200) -> HTMLResponse:
+    """A page that no cache keeps."""
+    return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
