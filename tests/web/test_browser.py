@@ -1,6 +1,8 @@
-"""The page in a real Chromium: light and dark, wide and narrow, with JavaScript and without."""
+"""The pages in a real Chromium: light and dark, wide and narrow, with JavaScript and without."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -8,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from receiver.columns import NodeName
 from receiver.health import Component
 from tests.servers import places
-from tests.web.service import HeldService, fleet
+from tests.web.service import HeldService, fleet, stored
 
 Serve = Callable[[HeldService], str]
 pytestmark = pytest.mark.real("chromium")
@@ -142,3 +144,70 @@ def test_a_lost_service_is_told(chromium: Browser, serve: Serve) -> None:
     assert page.evaluate("getComputedStyle(document.querySelector('main'), '::before').content").startswith(
         '"The service'
     )
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_from_the_overview_to_a_label_of_an_anomaly_and_back(
+    chromium: Browser, serve: Serve, tmp_path: Path, script: bool
+) -> None:
+    service = stored(fleet(3, attacked=1), tmp_path)
+    page, said = opened(chromium, serve(service), java_script_enabled=script, timezone_id="Europe/Berlin")
+    page.get_by_role("rowheader").first.get_by_role("link").click()
+    page.get_by_role("link", name="Say what it was").click()
+    assert page.locator("#node").input_value().startswith("ip-10-0-0-0.")
+    assert page.get_by_label("Start").input_value() == "2026-11-20T07:57:08Z"
+    assert page.locator("input#start + small").all_inner_texts() == (
+        ["Nov 20, 2026, 8:57:08 AM GMT+1"] if script else []
+    )
+    page.get_by_text("There was an alert, and it was wrong").click()
+    page.get_by_label("Details").fill("the nightly backup")
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Keep").click()
+    page.wait_for_url(re.compile(r"/label\?key="))
+    assert page.get_by_role("heading", level=1).inner_text().startswith("FP: normal on ip-10-0-0-0.")
+    assert page.get_by_text("the nightly backup").count() >= 2
+    page.get_by_role("heading", level=1).get_by_role("link").click()
+    assert page.locator(".panel rect.band.normal").count() == 1
+    assert page.get_by_role("link", name="FP: normal").count() == 1
+    assert said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_pages_of_feedback_fit_read_well_and_break_no_rule_of_their_own(
+    chromium: Browser, serve: Serve, tmp_path: Path, scheme: str, width: int
+) -> None:
+    service = stored(fleet(2, attacked=1), tmp_path)
+    url = serve(service)
+    node = service.exposition.snapshot.names[0].node
+    page, said = opened(
+        chromium,
+        f"{url}/feedback?node={node}&start=-3m&end=-1s",
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
+    )
+    assert all(
+        box is not None and box["width"] > 10
+        for box in (radio.bounding_box() for radio in page.get_by_role("radio").all())
+    )
+    page.get_by_text("an attack").first.click()
+    page.get_by_label("Details").fill("x" * 300)
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Keep").click()
+    page.wait_for_url(re.compile(r"/label\?key="))
+    for at in (page.url, f"{url}/labels", f"{url}/feedback", f"{url}/node?node={node}"):
+        page.goto(at)
+        contrast, text = page.evaluate(LOWEST_CONTRAST)
+        assert contrast >= 4.5, (at, text)
+        assert page.evaluate("document.documentElement.scrollWidth") == width, at
+    assert said == []
+
+
+def test_a_click_into_the_chart_chooses_its_moment(chromium: Browser, serve: Serve, tmp_path: Path) -> None:
+    service = stored(fleet(1), tmp_path)
+    page, _ = opened(chromium, f"{serve(service)}/node?node={service.exposition.snapshot.names[0].node}")
+    box = page.locator(".panel svg[role=img]").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.wait_for_url(re.compile("at=2026-11-20T07%3A52"))
+    assert "07:52" in page.locator("#moment").inner_text()
