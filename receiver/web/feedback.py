@@ -220,7 +220,7 @@ def answer(label: Label) -> LabelAnswer:
         author=label.author,
         created=format_instant(label.created_ms),
         withdrawn=label.withdrawn,
-        score=label.score,
+        score=None if label.score is None else round(label.score, 6),
         model=label.model_version,
         moment=None if label.moment is None else _moment(label.moment),
     )
