@@ -1,10 +1,10 @@
 """A table of rows of nodes, from CSV or Parquet, whatever its features are.
 
-In: a file with a column `time` (RFC 3339, `YYYY-MM-DD HH:MM:SS` taken as UTC, or seconds or milliseconds since
-1970), optionally `node` (without it all rows are one node's), `cluster` and `attack` (0 or 1), and feature
-columns: every other one, numbers, empty or NaN where missing. Columns that our own exports put beside the
-features (`receiver.catalogue.RESERVED_NAMES`) are no features. Out: a `Table`, in the file's order. Raises
-`DataError` that names the column and the line. Costs the file in memory, 4 bytes a value.
+In: a file, or a folder of Parquet files that go together, with a column `time` (RFC 3339, `YYYY-MM-DD HH:MM:SS` taken
+as UTC, or seconds or milliseconds since 1970), optionally `node` (without it all rows are one node's), `cluster` and
+`attack` (0 or 1), and feature columns: every other one, numbers, empty or NaN where missing. Columns that our own
+exports put beside the features (`receiver.catalogue.RESERVED_NAMES`) are no features. Out: a `Table`, in the file's
+order. Raises `DataError` that names the column and the line. Costs the file in memory, 4 bytes a value.
 """
 
 from __future__ import annotations
@@ -85,9 +85,20 @@ class Table:
         return ordered
 
 
+def files(path: Path) -> list[Path]:
+    """What the table at `path` is read from: that file, or a folder's Parquet files by name."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.parquet"))
+    if not found:
+        raise DataError(f"{path}: a folder without a .parquet file")
+    return found
+
+
 def read(path: Path) -> Table:
-    """The table at `path`; Parquet where its name ends so, else CSV."""
-    columns = _read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else _read_csv(path)
+    """The table at `path`; Parquet where its name ends so, a folder's Parquet files as one, else CSV."""
+    parquet = path.is_dir() or path.suffix.lower() in {".parquet", ".pq"}
+    columns = _read_parquet(files(path)) if parquet else _read_csv(path)
     names = columns.column_names
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
@@ -130,11 +141,17 @@ def _read_csv(path: Path) -> pa.Table:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def _read_parquet(paths: Sequence[Path]) -> pa.Table:
+    parts = []
+    for path in paths:
+        try:
+            parts.append(pyarrow.parquet.read_table(path))
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
     try:
-        return pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+        return pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(f"{paths[0].parent}: its Parquet files are no one table: {error}") from None
 
 
 def _numbers(column: pa.ChunkedArray, name: str, path: Path) -> Float32:

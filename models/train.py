@@ -83,7 +83,7 @@ def describe_data(table: Table, path: Path) -> dict[str, Any]:
     """What a model was trained on."""
     return {
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(b"".join(file.read_bytes() for file in tables.files(path))).hexdigest(),
         "rows": len(table),
         "attack_rows": 0 if table.attack is None else int(table.attack.sum()),
         "nodes": len(table.nodes),

@@ -19,7 +19,10 @@ from receiver.errors import DataError, ModelError
 EXTRA_MODULES = ("matplotlib", "models", "onnx", "pyarrow", "scipy", "skl2onnx", "sklearn")
 
 DataOption = Annotated[
-    Path, typer.Option("--data", help="CSV or Parquet: time, node, feature columns, and attack (0 or 1) where known.")
+    Path,
+    typer.Option(
+        "--data", help="CSV, Parquet or a folder of it: time, node, feature columns, and attack (0 or 1) where known."
+    ),
 ]
 ModelOption = Annotated[
     Path | None, typer.Option("--model", help="ONNX file. [default: the model that ships]", show_default=False)

@@ -95,6 +95,31 @@ def test_parquet_of_float32_and_ids(tmp_path: Path) -> None:
     assert np.array_equal(read(file).x, [[2.5, np.nan]], equal_nan=True)
 
 
+def test_a_folders_parquet_files_are_one_table_and_a_column_that_some_lack_is_missing_there(tmp_path: Path) -> None:
+    for name, columns in (
+        ("b", {"time": [20], "node": ["n2"], "load1": [2.0], "forks": [5.0]}),
+        ("a", {"time": [10], "node": ["n1"], "load1": [1.0]}),
+    ):
+        pyarrow.parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    (tmp_path / "a.episodes.csv").write_text("node\nn1\n")
+    table = read(tmp_path)
+    assert [name.node for name in table.nodes] == ["n1", "n2"]
+    assert table.features == ("load1", "forks")
+    assert np.array_equal(table.x, np.array([[1, np.nan], [2, 5]], np.float32), equal_nan=True)
+
+
+def test_a_folder_without_parquet_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"without a \.parquet file"):
+        read(tmp_path)
+
+
+def test_files_that_disagree_on_a_column_are_refused(tmp_path: Path) -> None:
+    for name, value in (("a", 1.0), ("b", "much")):
+        pyarrow.parquet.write_table(pa.table({"time": [10], "load1": [value]}), tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match="are no one table"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
