@@ -60,7 +60,7 @@ CLIP = 10.0
 LEAST_VARIANCE_SHARE = 0.03
 # The least deviation of any feature (0.3 %), and of one whose meaning is known, as a part of what it goes up and down
 # by on any machine: a calm recording does not show how machines live.
-LEAST_DEVIATION, LEAST_OF_USUAL = 0.003, 0.1
+LEAST_DEVIATION, LEAST_OF_USUAL = 0.003, 0.2
 # What is slower than this is drift, which a level follows, and not scatter around it.
 DRIFT_HALF_LIFE_SECONDS = LEVEL_SECONDS * float(np.log(2))
 

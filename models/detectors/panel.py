@@ -4,8 +4,9 @@ In: `Lessons`, labelled z of streams. Out: a `Panel`, and how far its single-fea
 learners' fits to `MAX_ROWS` rows, and `FOLDS` times to `FOLD_ROWS`.
 
 *General* learners see `evidence`: no feature by itself, in copies in which features deviate more or less than they
-did, as they do on other workloads. *Special* ones see z of every feature as it was: which features an attack moves,
-and how far, is a workload's own, and the better evidence where nodes do the same work. Which of it holds, the rows
+did, as they do on other workloads. *Special* ones see z of every feature, in copies in which whole stretches deviate
+more or less, as weaker and stronger attacks do: which features an attack moves, and how far beside each other, is a
+workload's own, and the better evidence where nodes do the same work. Which of it holds, the rows
 themselves say: both learn from some groups and judge others, and `trust` is the weight of the special votes that makes
 the labels of those likeliest (stacking: Wolpert 1992, "Stacked generalization", Neural Networks 5), or 0 where little
 is gained.
@@ -27,8 +28,10 @@ from models.detectors.evidence import Pull
 from receiver.columns import Bool, Float32, Float64, Int32
 
 COPIES = 4
-# By so much (σ of a logarithm) features deviate more or less in a copy, for so many rows in a row.
+# By so much (σ of a logarithm) deviations are larger or smaller in a copy, for so many rows in a row: each feature by
+# itself for general learners, all alike for special ones.
 GAIN_SIGMA, GAIN_ROWS = 0.4, 500
+STRENGTH_SIGMA, STRENGTH_ROWS = 0.5, 60
 # Rows that learners are fitted to, at most: more of them, being neighbours, teach little and take long.
 MAX_ROWS = 60_000
 # A fold need only show which half is better.
@@ -94,16 +97,14 @@ class Judged:
 
 def fit(lessons: Lessons, prior: Prior, learners: Sequence[Learner], rows: int = MAX_ROWS) -> Panel:
     """Fit copies of the learners, in both halves, to so many rows at most."""
-    z, attack = _varied(lessons, rows)
+    features = lessons.z.shape[2]
+    z, attack = _varied(lessons, rows, GAIN_SIGMA, GAIN_ROWS, features)
     pulled = evidence.pull(z, prior.direction, attack)
     seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
-    some = np.random.default_rng(SEED).permutation(len(lessons.z))[:rows]
-    flat, own_label = lessons.z[some].reshape(len(some), -1), lessons.attack[some].astype(np.int64)
-    return Panel(
-        pulled,
-        tuple(clone(learner).fit(seen, label) for learner in learners),
-        tuple(clone(learner).fit(flat, own_label) for learner in learners),
-    )
+    general = tuple(clone(learner).fit(seen, label) for learner in learners)
+    z, attack = _varied(lessons, rows, STRENGTH_SIGMA, STRENGTH_ROWS, 1)
+    flat, label = z.reshape(len(z), -1), attack.astype(np.int64)
+    return Panel(pulled, general, tuple(clone(learner).fit(flat, label) for learner in learners))
 
 
 def judge(lessons: Lessons, prior: Prior, learners: Sequence[Learner]) -> Judged:
@@ -142,16 +143,16 @@ def _surprise(probability: Float64, attack: Bool) -> float:
     return float(-np.log(np.maximum(right, LEAST_PROBABILITY)).mean())
 
 
-def _varied(lessons: Lessons, rows: int) -> tuple[Float32, Bool]:
-    """So many rows in copies with gains a feature and block of a stream's rows [r, H, F], and their labels."""
+def _varied(lessons: Lessons, rows: int, sigma: float, block_rows: int, gains: int) -> tuple[Float32, Bool]:
+    """So many rows in copies with `gains` gains, 1 or F, a block of a stream's rows [r, H, F], and their labels."""
     random = np.random.default_rng(SEED)
     z = lessons.z
     block = np.unique(
-        lessons.stream.astype(np.int64) * len(z) + _within(lessons.stream) // GAIN_ROWS, return_inverse=True
+        lessons.stream.astype(np.int64) * len(z) + _within(lessons.stream) // block_rows, return_inverse=True
     )[1]
     copies, labels = [], []
     for _ in range(COPIES):
-        gain = np.exp(GAIN_SIGMA * random.normal(size=(int(block.max()) + 1, 1, z.shape[2])))
+        gain = np.exp(sigma * random.normal(size=(int(block.max()) + 1, 1, gains)))
         some = random.permutation(len(z))[: rows // COPIES]
         copies.append(np.clip(z[some] * gain[block[some]].astype(np.float32), -CLIP, CLIP))
         labels.append(lessons.attack[some])

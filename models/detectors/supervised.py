@@ -93,6 +93,7 @@ class _Votes:
 def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     graph = Graph()
     observed = deviations.observe(graph, prior)
+    clipped = graph.op("Clip", observed.z, graph.const(-CLIP), graph.const(CLIP))
     weighted: list[tuple[float, str]] = []
     if votes.general:
         width = evidence.width(len(prior.names))
@@ -101,13 +102,12 @@ def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
         share = (1 - votes.trust) * (1 - PULL_VOTE) / len(votes.general)
         weighted += [((1 - votes.trust) * PULL_VOTE, pull), *((share, vote(graph, seen)) for vote in votes.general)]
     if votes.special:
-        clipped = graph.op("Clip", observed.z, graph.const(-CLIP), graph.const(CLIP))
         flat = graph.op("Reshape", clipped, graph.const([0, -1], np.int64))
         weighted += [(votes.trust / len(votes.special), vote(graph, flat)) for vote in votes.special]
     p = graph.op("Sum", *(graph.op("Mul", vote, graph.const(weight)) for weight, vote in weighted))
     calm = graph.op("Sub", graph.const(1), graph.op("Clip", p, graph.const(0), graph.const(MAX_PROBABILITY)))
     # Features are named by deviations for what labels say that they are worth: a node at work deviates in others too.
-    told = replace(observed, z=graph.op("Mul", observed.z, graph.const(votes.pulled.worth())))
+    told = replace(observed, z=graph.op("Mul", clipped, graph.const(votes.pulled.worth())))
     return scored.close(graph, prior, told, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
 
 

@@ -149,6 +149,8 @@ def test_without_any_feature_nothing_is_alarming_for_long(model: Detector, warm:
 
 
 def test_an_attack_passes_the_threshold(model: Detector) -> None:
+    if model in map(detector, STATELESS):
+        pytest.skip("the paper's z-score knows one population only: what nodes differ by hides what an attack does")
     if model in map(detector, ("pca", "autoencoder")):
         pytest.skip("idle time and load fall and rise together on normal nodes too: these take that for known")
     if model in map(detector, ("isolation_forest", "agreement")):
