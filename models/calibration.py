@@ -1,10 +1,11 @@
 """How high a detector's threshold must be, by rows that it was not fitted to.
 
 In: a table in time order, labels or none, and what fits a detector to a table. Out: a level of the detector's measure,
-and how it was found, for the card. Raises `DataError`. Costs, for a budget, `PARTS` fits and `ROUNDS` runs of each.
+and how it was found, for the card. Raises `DataError`. Costs, for a budget, a fit for each part
+and `ROUNDS` runs of each.
 
 **For a budget** the table is cut into parts, and each is judged by a detector that was fitted to the others: parts are
-nodes, since those to come will not be those that were seen; where there is only one, they are times. So all quiet time
+nodes, since those to come will not be those that were seen; where there are too few, they are times. So all quiet time
 counts, and none of it was seen. Attacks are cut out, for a detector would learn them before there is a threshold. One
 that learnt how likely an attack is stands still in them from the first, so it runs through them, and what is near them
 is not counted. The threshold decides when baselines stand still, so it acts on the scores that it is found by: it is
@@ -36,7 +37,9 @@ from receiver.errors import DataError
 Learn = Callable[[Table], Build]
 # A detector fitted to fewer rows knows nothing, a threshold found on fewer holds nothing.
 MIN_NORMAL_ROWS = 100
-PARTS = 3
+# Nodes make so many parts: with fewer, those that judge have seen much less than the detector that is calibrated, and
+# threshold and misses rise. Fewer nodes than `LEAST_NODES` are not told apart, but times.
+NODE_PARTS, LEAST_NODES, TIME_PARTS = 5, 3, 3
 # Of the rows in time order, so many fit where the others choose the best accuracy.
 FIT_PART = 0.7
 ROUNDS = 2
@@ -150,12 +153,12 @@ def _folds(table: Table, learn: Learn, whole: Build) -> Iterator[_Fold]:
 def _parts(table: Table) -> Iterator[Bool]:
     """The rows [R] of each part."""
     nodes = np.unique(table.node)
-    if len(nodes) >= PARTS:
-        for first in range(PARTS):
-            yield np.isin(table.node, nodes[first::PARTS])
+    if len(nodes) >= LEAST_NODES:
+        for first in range(min(NODE_PARTS, len(nodes))):
+            yield np.isin(table.node, nodes[first::NODE_PARTS])
     else:
-        number = np.arange(len(table)) * PARTS // len(table)
-        for part in range(PARTS):
+        number = np.arange(len(table)) * TIME_PARTS // len(table)
+        for part in range(TIME_PARTS):
             yield number == part
 
 
