@@ -38,12 +38,6 @@ class Pull:
     weight: Float64  # [H, F] ≥ 0
     bias: float
 
-    def worth(self) -> Float64:
-        """How much a σ of each deviation says of attacks [H, F], the most being 1; none says nothing at all."""
-        floored = self.weight + LEAST_WORTH * self.weight.mean()
-        most = floored.max()
-        return floored / most if most > 0 else np.ones_like(floored)
-
 
 def harm(z: Float32, direction: Float64) -> Float32:
     """Deviations with their sign such that more is more harmful; its size where both directions are."""
@@ -70,6 +64,13 @@ def pull(z: Float32, direction: Float64, attack: Bool) -> Pull:
         loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": MAX_ITERATIONS}
     )
     return Pull(found.x[:-1].reshape(lengths, features), float(found.x[-1]))
+
+
+def worth(weight: Float64) -> Float64:
+    """How much each deviation says of attacks [H, F], by what weight it has, the most being 1; none says nothing."""
+    floored = weight + LEAST_WORTH * weight.mean()
+    most = floored.max()
+    return floored / most if most > 0 else np.ones_like(floored)
 
 
 def width(features: int) -> int:

@@ -27,11 +27,11 @@ from models.detectors import deviations, evidence, panel, replay, scored, trees
 from models.detectors.build import Build
 from models.detectors.deviations import CLIP, Prior
 from models.detectors.evidence import Pull
-from models.detectors.panel import FOLDS, PULL_VOTE, Judged, Learner, Lessons
+from models.detectors.panel import FOLDS, PULL_VOTE, Judged, Learner, Lessons, Panel
 from models.graph import ML_OPSET, OPSET, Graph
 from models.own_threshold import Alarm
 from models.table import Table
-from receiver.columns import Int32
+from receiver.columns import Float64, Int32
 from receiver.errors import DataError
 
 # Fewer attacks than this show no more than themselves.
@@ -75,6 +75,7 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
         fitted.pulled,
         tuple(_vote(learner, evidence.width(len(prior.names))) for learner in fitted.general if judged.trust < 1),
         tuple(_vote(learner, z[0].size) for learner in fitted.special if judged.trust > 0),
+        _worth(fitted, judged.trust),
     )
     even = float(-np.log(0.5))
     return Build(lambda alarm: _close(prior, votes, alarm), LEAST_OF_EVEN * even, even, _most(rows, judged, even))
@@ -88,6 +89,7 @@ class _Votes:
     pulled: Pull
     general: tuple[Vote, ...]  # over evidence; none where nobody listens
     special: tuple[Vote, ...]  # over z
+    worth: Float64  # [H, F] of each deviation, where features are named
 
 
 def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
@@ -107,8 +109,17 @@ def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     p = graph.op("Sum", *(graph.op("Mul", vote, graph.const(weight)) for weight, vote in weighted))
     calm = graph.op("Sub", graph.const(1), graph.op("Clip", p, graph.const(0), graph.const(MAX_PROBABILITY)))
     # Features are named by deviations for what labels say that they are worth: a node at work deviates in others too.
-    told = replace(observed, z=graph.op("Mul", clipped, graph.const(votes.pulled.worth())))
+    told = replace(observed, z=graph.op("Mul", clipped, graph.const(votes.worth)))
     return scored.close(graph, prior, told, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
+
+
+def _worth(panel: Panel, trust: float) -> Float64:
+    """What voters look at: forests tell how much each number parts attacks from normal rows, others go by the pull."""
+    told = [getattr(learner, "feature_importances_", None) for learner in panel.special if trust > 0]
+    importances = [importance for importance in told if importance is not None]
+    if not importances:
+        return evidence.worth(panel.pulled.weight)
+    return evidence.worth(np.mean(importances, axis=0).reshape(panel.pulled.weight.shape))
 
 
 def _most(recorded: Table, judged: Judged, even: float) -> float:

@@ -43,11 +43,11 @@ def test_the_graph_computes_the_evidence_that_learners_were_fitted_to() -> None:
 
 
 def test_features_that_labels_speak_for_are_worth_more_than_others_and_all_are_worth_something() -> None:
-    worth = evidence.Pull(np.array([[0.0, 0.3], [0.0, 0.1]]), -1.0).worth()
+    worth = evidence.worth(np.array([[0.0, 0.3], [0.0, 0.1]]))
     assert worth.max() == worth[0, 1] == 1
     assert (worth[:, 0] > 0).all()
     assert (worth[:, 0] < worth[:, 1]).all()
-    assert (evidence.Pull(np.zeros((2, 2)), -1.0).worth() == 1).all()
+    assert (evidence.worth(np.zeros((2, 2))) == 1).all()
 
 
 def summed(model: onnx.ModelProto, x: Float32) -> Float32:
