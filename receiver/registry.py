@@ -21,10 +21,10 @@ from typing import Any, Literal, NamedTuple
 
 from receiver.catalogue import Catalogue
 from receiver.detector import Detector
+from receiver.detector.model import read
 from receiver.errors import DataError, ModelError
 from receiver.settings import Settings
 from receiver.store import Activation, ModelStore, ModelVersion
-from receiver.store.models import MAX_MODEL_BYTES
 
 State = Literal["candidate", "active", "retired"]
 
@@ -51,16 +51,6 @@ class Listed(NamedTuple):
 def shipped_model() -> Path:
     """The model that a first start scores with."""
     return Path(str(resources.files("models").joinpath("shipped", SHIPPED)))
-
-
-def read(path: Path) -> bytes:
-    """A model's file, to be published."""
-    try:
-        if path.stat().st_size > MAX_MODEL_BYTES:
-            raise ModelError(f"model {path}: larger than {MAX_MODEL_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"model {path}: cannot be read: {error.strerror}") from None
 
 
 @contextmanager

@@ -37,6 +37,8 @@ MAX_SYMBOLS_PER_REQUEST = 1_000_000
 MAX_LABEL_BYTES = 8 * 1024
 # Faults named in the body of a 400: more would only repeat themselves.
 MAX_FAULTS_NAMED = 5
+# Of a model's file. A forest of 500 deep trees has some 30 MiB; every replica fetches it, and 100 versions are kept.
+MAX_MODEL_BYTES = 32 * 1024 * 1024
 
 
 class SettingsError(ConfigurationError):

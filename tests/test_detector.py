@@ -17,8 +17,8 @@ from models.graph import Graph, describe
 from receiver.columns import Rows, Scores
 from receiver.detector import Detector, NodeStates, Watch
 from receiver.detector.external import refers_to_files
-from receiver.detector.model import MAX_MODEL_BYTES
 from receiver.errors import ModelError
+from receiver.settings import MAX_MODEL_BYTES
 
 FEATURES = ("a", "b", "c")
 METADATA = {"contract": "1", "version": "v1", "detector": "sum", "created": "2026-11-20T08:00:00Z", "provenance": {}}

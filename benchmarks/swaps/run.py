@@ -23,6 +23,7 @@ from benchmarks.fleet.requests import Encoder, name_of
 from benchmarks.fleet.sender import Plan, Sent, Shard
 from benchmarks.node_exporter import Scraped
 from receiver import catalogue, registry
+from receiver.detector.model import read
 from receiver.settings import Settings
 from tests import counting_model
 from tests.servers.nodescore import Nodescore
@@ -150,7 +151,7 @@ def _publish(data_dir: Path, folder: Path) -> None:
     with registry.opened(settings, wanted) as store:
         for version, offset in OFFSETS.items():
             path = counting_model.write(folder / f"{version}.onnx", wanted, version, offset=offset)
-            registry.publish(store, wanted, registry.read(path), now_ms, name=path)
+            registry.publish(store, wanted, read(path), now_ms, name=path)
         registry.activate(store, wanted, "counting-low", by="benchmark", reason="the first", now_ms=now_ms)
 
 

@@ -113,13 +113,13 @@ def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     return scored.close(graph, prior, told, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
 
 
-def _worth(panel: Panel, trust: float) -> Float64:
+def _worth(fitted: Panel, trust: float) -> Float64:
     """What voters look at: forests tell how much each number parts attacks from normal rows, others go by the pull."""
-    told = [getattr(learner, "feature_importances_", None) for learner in panel.special if trust > 0]
+    told = [getattr(learner, "feature_importances_", None) for learner in fitted.special if trust > 0]
     importances = [importance for importance in told if importance is not None]
     if not importances:
-        return evidence.worth(panel.pulled.weight)
-    return evidence.worth(np.mean(importances, axis=0).reshape(panel.pulled.weight.shape))
+        return evidence.worth(fitted.pulled.weight)
+    return evidence.worth(np.mean(importances, axis=0).reshape(fitted.pulled.weight.shape))
 
 
 def _most(recorded: Table, judged: Judged, even: float) -> float:

@@ -97,7 +97,8 @@ def add(
 
     nodescore models add model.onnx
     """
-    from receiver.registry import opened, publish, read
+    from receiver.detector.model import read
+    from receiver.registry import opened, publish
 
     settings, catalogue = options.load(config, data_dir=data_dir, store=store)
     model = read(file)

@@ -3,7 +3,7 @@
 In: a model file of the contract below, and `Rows`. Out: `Scores`, 1.0 being the alarm threshold. Raises
 `ModelError` with one line for a file that breaks the contract. No threads, no clock: the caller says when.
 
-The contract: one ONNX file without external data (`model.MAX_MODEL_BYTES` at most). N nodes, F features,
+The contract: one ONNX file without external data (`settings.MAX_MODEL_BYTES` at most). N nodes, F features,
 S floats of state a node; N is free, F and S are fixed.
 
     inputs   x               float32[N, F]  NaN is missing

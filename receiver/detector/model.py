@@ -20,10 +20,9 @@ import onnxruntime
 from receiver.columns import Float32
 from receiver.detector.external import refers_to_files
 from receiver.errors import ModelError
+from receiver.settings import MAX_MODEL_BYTES
 
 CONTRACT = "1"
-# A forest of 500 deep trees has some 30 MiB.
-MAX_MODEL_BYTES = 64 * 1024 * 1024
 # 20 KiB a node: 100 MB for 5,000 nodes.
 MAX_STATE_SIZE = 5 * 1024
 # Times in the trial step: a node's first row, a usual one, and one after a year.
@@ -68,7 +67,7 @@ class Detector:
     @classmethod
     def load(cls, path: Path, feature_names: Sequence[str] | None = None) -> Self:
         """Read and check a model; its features must be `feature_names`, unless those are None."""
-        return cls.parse(_read(path), path, feature_names)
+        return cls.parse(read(path), path, feature_names)
 
     @classmethod
     def parse(cls, body: bytes, path: Path, feature_names: Sequence[str] | None = None) -> Self:
@@ -145,7 +144,8 @@ class Detector:
                             raise ModelError(f"model {path}: {name} is not finite where every x is {value:g}")
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The file of a model, as far as it may be one. Raises `ModelError`."""
     try:
         if path.stat().st_size > MAX_MODEL_BYTES:
             raise ModelError(f"model {path}: larger than {MAX_MODEL_BYTES} bytes")

@@ -52,7 +52,7 @@ from receiver.store.sqlite import (
     connect,
     lock_beside,
     lock_path,
-    open_error,
+    opening,
     pragma,
     reading,
     set_sync,
@@ -126,18 +126,12 @@ class EmbeddedStore(EmbeddedReader):
     @classmethod
     def _open(cls, path: Path, catalogue: Catalogue, lock: IO[bytes], sync: Sync) -> EmbeddedStore:
         connection = connect(path, sync, create=True)
-        try:
+        with opening(connection, path):
             migrate(connection, path, catalogue)
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise StoreDamaged(f"store {path}: damaged: {' '.join(found.split())}")
             return cls(connection, path, catalogue, lock, sync)
-        except sqlite3.Error as error:
-            connection.close()
-            raise open_error(path, error) from error
-        except BaseException:
-            connection.close()
-            raise
 
     def append(
         self, records: Sequence[JournalRecord], series: Sequence[NewSeries], nodes: Mapping[int, NodeName]

@@ -24,7 +24,7 @@ from receiver.store.models import (
     version_columns,
     version_of,
 )
-from receiver.store.sqlite import APPLICATION_ID, connect, open_error, pragma, reading, transaction
+from receiver.store.sqlite import APPLICATION_ID, connect, opening, pragma, reading, transaction
 
 # What brings a file from version n to n + 1 stands at n. The model stands last, so that a list does not read it.
 MIGRATIONS = (
@@ -63,14 +63,8 @@ class EmbeddedModels:
         except OSError as error:
             raise ConfigurationError(f"store {path}: {error.strerror}") from error
         connection = connect(path, "full", create=True)
-        try:
+        with opening(connection, path):
             _migrate(connection, path)
-        except sqlite3.Error as error:
-            connection.close()
-            raise open_error(path, error) from error
-        except BaseException:
-            connection.close()
-            raise
         return cls(connection, catalogue_name)
 
     def add(self, version: ModelVersion, model: bytes) -> None:

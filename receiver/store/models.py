@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from receiver.errors import DataError
+from receiver.settings import MAX_MODEL_BYTES
 
-# A forest of 200 deep trees has some 12 MiB; every replica fetches the file once, and 100 versions are kept.
-MAX_MODEL_BYTES = 32 * 1024 * 1024
 # A card has 10 KiB, most of it quantiles of its features; a thousand features have 300 KiB.
 MAX_CARD_BYTES = 512 * 1024
 # Figures of two models, and the reasons of the gate.

@@ -22,7 +22,7 @@ from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.store import labelling
 from receiver.store.protocol import Label
 from receiver.store.schema import ADD_LABEL, READ_LABEL_HISTORY, READ_LABELS, queries_of
-from receiver.store.sqlite import Sync, connect, open_error, reading, transaction
+from receiver.store.sqlite import Sync, connect, opening, reading, transaction
 from receiver.store.vectors import Vectors
 
 # Rows of a block: 24 features of them are 1.6 MiB, and a query of them takes some 30 ms.
@@ -45,11 +45,8 @@ class EmbeddedReader:
     def open(cls, path: Path, catalogue: Catalogue, sync: Sync = "full") -> Self:
         """Open the file that a service has made at `path`; `sync` concerns what is written here."""
         connection = connect(path, sync)
-        try:
+        with opening(connection, path):
             return cls(connection, path, catalogue)
-        except sqlite3.Error as error:
-            connection.close()
-            raise open_error(path, error) from error
 
     def nodes(self) -> dict[int, NodeName]:
         """The names of all node ids."""

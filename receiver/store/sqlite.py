@@ -57,15 +57,22 @@ def connect(path: Path, sync: Sync, *, create: bool = False) -> sqlite3.Connecti
         )
     except sqlite3.Error as error:
         raise ConfigurationError(f"store {path}: cannot be opened: {error}") from error
-    try:
+    with opening(connection, path):
         _prepare(connection, path, sync)
+    return connection
+
+
+@contextmanager
+def opening(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """What is done to a connection before it is given away: it is closed where that fails, and the error is ours."""
+    try:
+        yield
     except sqlite3.Error as error:
         connection.close()
         raise open_error(path, error) from error
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:

@@ -35,6 +35,8 @@ VERDICTS = {
 MAX_FIELDS = 16
 # A page of labels; the newest are shown.
 MAX_SHOWN = 500
+CHANGED_FIELDS = ("start", "end", "verdict", "details", "author", "revision")
+NEW_FIELDS = ("node", "cluster", "start", "end", "verdict", "details", "author")
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 # Of a label's moment: those below add little.
 TOP_FEATURES = 8
@@ -85,9 +87,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/feedback")
     def give_feedback(given: Annotated[dict[str, str], Depends(fields)]) -> Response:
-        given = {
-            name: given.get(name, "") for name in ("node", "cluster", "start", "end", "verdict", "details", "author")
-        }
+        given = {name: given.get(name, "") for name in NEW_FIELDS}
         # A field that is left empty names no cluster: the one that has the node.
         return _answered(
             lambda: feedback.add(service, _read(NewFeedback, {**given, "cluster": given["cluster"] or None})),
@@ -111,13 +111,11 @@ def router(service: Service) -> APIRouter:
     def change_label(
         key: Annotated[str, Query(pattern=feedback.KEY_PATTERN)], given: Annotated[dict[str, str], Depends(fields)]
     ) -> Response:
-        given = {
-            name: given.get(name, "") for name in ("start", "end", "verdict", "details", "author", "revision", "action")
-        }
+        withdraws = given.get("action") == "withdraw"
+        given = {name: given.get(name, "") for name in CHANGED_FIELDS}
 
         def change() -> Label:
-            withdraws = given["action"] == "withdraw"
-            said = _read(Change, {name: value for name, value in given.items() if name != "action"})
+            said = _read(Change, given)
             if withdraws:
                 return feedback.withdraw(service, key, said.revision, said.author)
             return feedback.revise(service, key, said)
