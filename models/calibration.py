@@ -55,10 +55,14 @@ class _Fold:
 
 
 def for_budget(
-    table: Table, learn: Learn, whole: Build, per_node_day: float, progress: Progress
+    table: Table, learn: Learn, whole: Build, per_node_day: float, progress: Progress, typical: Bool | None = None
 ) -> tuple[float, dict[str, Any]]:
-    """The level at which normal rows raise so many false alerts; `whole` is the detector fitted to all rows."""
-    folds = list(_folds(table, learn, whole))
+    """The level at which normal rows raise so many false alerts; `whole` is the detector fitted to all rows.
+
+    Only `typical` rows [R] count, where they are given: what was chosen for its alerts says nothing of how often
+    there are some.
+    """
+    folds = list(_folds(table, learn, whole, np.ones(len(table), bool) if typical is None else typical))
     level, lowest = NEVER_ALARMS if whole.even is None else whole.even, whole.least
     for _ in range(ROUNDS):
         nodes = [node for fold in folds for node in _judged(fold, level, progress)]
@@ -126,10 +130,10 @@ def nodes_of(table: Table, score: Float64) -> list[threshold.Node]:
     return [threshold.Node(table.time_ms[rows] / 1000, score[rows]) for rows in np.split(order, cuts) if len(rows)]
 
 
-def _folds(table: Table, learn: Learn, whole: Build) -> Iterator[_Fold]:
+def _folds(table: Table, learn: Learn, whole: Build, typical: Bool) -> Iterator[_Fold]:
     """Every part that the others can be fitted without; all of the table by `whole` where there is no such part."""
     normal = np.ones(len(table), bool) if table.attack is None else ~table.attack
-    counted = normal if whole.even is None else quiet(table)
+    counted = typical & (normal if whole.even is None else quiet(table))
     if counted.sum() < MIN_NORMAL_ROWS:
         counted = normal
     runs_through = normal if whole.even is None else np.ones(len(table), bool)

@@ -41,6 +41,7 @@ class Table:
     attack: Bool | None  # [R]
     time_text: pa.ChunkedArray  # [R] as the file has it
     entity_columns: frozenset[str]  # which of cluster and node the file has
+    weight: Float32 | None = None  # [R] how much a row teaches, 0: nothing; None: all alike
 
     def __len__(self) -> int:
         return len(self.node)
@@ -55,6 +56,7 @@ class Table:
             x=self.x[index],
             attack=None if self.attack is None else self.attack[index],
             time_text=self.time_text.take(pa.array(index)),
+            weight=None if self.weight is None else self.weight[index],
         )
 
     def select(self, features: Sequence[str]) -> Table:
@@ -70,8 +72,9 @@ class Table:
         return replace(self, features=tuple(features), x=self.x[:, [self.features.index(name) for name in features]])
 
     def normal(self) -> Table:
-        """The rows without an attack."""
-        return self if self.attack is None else self.take(~self.attack)
+        """The rows that teach what is normal."""
+        normal = self if self.attack is None else self.take(~self.attack)
+        return normal if normal.weight is None else normal.take(normal.weight > 0)
 
     def row_seconds(self) -> Float64:
         """Time since the node's previous row [R]; for a node's first row the median of all."""

@@ -27,6 +27,7 @@ from models.graph import describe
 from models.own_threshold import Alarm, around
 from models.run import Progress, no_progress
 from models.table import Table
+from receiver.columns import Bool
 from receiver.detector import Detector
 from receiver.detector.model import CONTRACT
 from receiver.drift import CLASSES
@@ -61,10 +62,16 @@ def train(
 
 
 def fit(
-    table: Table, name: str, budget: float, objective: Objective, progress: Progress = no_progress
+    table: Table,
+    name: str,
+    budget: float,
+    objective: Objective,
+    progress: Progress = no_progress,
+    typical: Bool | None = None,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The model, and how its threshold was found."""
-    table = table.take(np.argsort(table.time_ms, kind="stable"))
+    """The model, and how its threshold was found; `typical` as in `calibration.for_budget`."""
+    in_time = np.argsort(table.time_ms, kind="stable")
+    table = table.take(in_time)
     normal_rows = len(table) - (0 if table.attack is None else int(table.attack.sum()))
     if normal_rows < MIN_NORMAL_ROWS:
         raise DataError(f"{normal_rows} normal rows; it takes {MIN_NORMAL_ROWS} at least")
@@ -74,7 +81,9 @@ def fit(
         alarm = Alarm(level)
     else:
         build = learn(table)
-        level, how = calibration.for_budget(table, learn, build, budget, progress)
+        level, how = calibration.for_budget(
+            table, learn, build, budget, progress, None if typical is None else typical[in_time]
+        )
         alarm = Alarm(level, around(level, build.least, build.most, budget, how["tail_log_scale"]))
     return build.at(alarm), {"threshold": {"objective": objective} | how}
 

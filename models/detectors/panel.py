@@ -25,7 +25,7 @@ from sklearn.base import clone
 from models.detectors import evidence
 from models.detectors.deviations import CLIP, Prior
 from models.detectors.evidence import Pull
-from receiver.columns import Bool, Float32, Float64, Int32
+from receiver.columns import Bool, Float32, Float64, Int32, Int64
 
 COPIES = 4
 # By so much (σ of a logarithm) deviations are larger or smaller in a copy, for so many rows in a row: each feature by
@@ -63,10 +63,12 @@ class Lessons:
     attack: Bool  # [R]
     stream: Int32  # [R] rows of a stream follow each other in time
     group: Int32  # [R] rows of a group are alike: a node's, in all of its streams, or a time's
+    weight: Float32 | None = None  # [R] how often a row is drawn beside others; None: once
 
     def take(self, rows: Bool) -> Lessons:
         """Some of the rows."""
-        return Lessons(self.z[rows], self.attack[rows], self.stream[rows], self.group[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Lessons(self.z[rows], self.attack[rows], self.stream[rows], self.group[rows], weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,8 @@ def judge(lessons: Lessons, prior: Prior, learners: Sequence[Learner]) -> Judged
         judged |= left_out
     if not judged.any():
         return Judged(0.0, judged, general)
-    votes, attack = (general[judged], special[judged]), lessons.attack[judged]
-    surprise = np.array([_surprise(_both(trust, *votes), attack) for trust in TRUSTS])
+    seen, votes = lessons.take(judged), (general[judged], special[judged])
+    surprise = np.array([_surprise(_both(trust, *votes), seen) for trust in TRUSTS])
     trust = float(TRUSTS[surprise.argmin()]) if surprise.min() < (1 - LEAST_GAIN) * surprise[0] else 0.0
     return Judged(trust, judged, _both(trust, general, special))
 
@@ -137,10 +139,10 @@ def _folds(lessons: Lessons) -> Iterator[Bool]:
             yield left_out
 
 
-def _surprise(probability: Float64, attack: Bool) -> float:
+def _surprise(probability: Float64, seen: Lessons) -> float:
     """The mean log loss of a row."""
-    right = np.where(attack, probability, 1 - probability)
-    return float(-np.log(np.maximum(right, LEAST_PROBABILITY)).mean())
+    right = np.where(seen.attack, probability, 1 - probability)
+    return float(np.average(-np.log(np.maximum(right, LEAST_PROBABILITY)), weights=seen.weight))
 
 
 def _varied(lessons: Lessons, rows: int, sigma: float, block_rows: int, gains: int) -> tuple[Float32, Bool]:
@@ -153,10 +155,18 @@ def _varied(lessons: Lessons, rows: int, sigma: float, block_rows: int, gains: i
     copies, labels = [], []
     for _ in range(COPIES):
         gain = np.exp(sigma * random.normal(size=(int(block.max()) + 1, 1, gains)))
-        some = random.permutation(len(z))[: rows // COPIES]
+        some = _drawn(random, lessons, rows // COPIES)
         copies.append(np.clip(z[some] * gain[block[some]].astype(np.float32), -CLIP, CLIP))
         labels.append(lessons.attack[some])
     return np.concatenate(copies), np.concatenate(labels)
+
+
+def _drawn(random: np.random.Generator, lessons: Lessons, rows: int) -> Int64:
+    """So many rows at most [r], each once; by weight, as often as it says."""
+    if lessons.weight is None:
+        return random.permutation(len(lessons.z))[:rows]
+    share = lessons.weight / lessons.weight.sum(dtype=np.float64)
+    return random.choice(len(lessons.z), min(rows, len(lessons.z)), p=share / share.sum())
 
 
 def _within(stream: Int32) -> Int32:

@@ -66,7 +66,7 @@ def _teacher(prior: Prior) -> Detector:
 
 
 def augmented(table: Table) -> tuple[Table, Int64]:
-    """The table, and beside each node the same one with its attacks cut out, and with most of them cut out.
+    """The table, and beside each attacked node the same one with its attacks cut out, and with most of them cut out.
 
     Attacks that fill half of a recording must not teach that attacks fill half of the time. Also which rows of the
     table these are.
@@ -78,6 +78,8 @@ def augmented(table: Table) -> tuple[Table, Int64]:
     nodes = list(table.nodes)
     typical_ms = float(np.median(table.row_seconds())) * 1000
     for own in np.split(order, np.flatnonzero(np.diff(table.node[order])) + 1):
+        if not table.attack[own].any():
+            continue
         for kept, name in ((~table.attack[own], "without"), (_thinned(table.attack[own]), "few")):
             step_ms = np.diff(table.time_ms[own], prepend=table.time_ms[own][:1])[kept]
             seamless = np.where(np.diff(np.flatnonzero(kept), prepend=-1) > 1, CLOSED_STEPS * typical_ms, step_ms)

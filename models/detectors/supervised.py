@@ -67,7 +67,7 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     prior = deviations.fit(rows.normal(), OWN_VARIANCE_SECONDS)
     streams, source = replay.augmented(rows)
     z = np.clip(replay.watch(prior, streams), -CLIP, CLIP)
-    lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source])
+    lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source], streams.weight)
     judged = panel.judge(lessons, prior, learners)
     fitted = panel.fit(lessons, prior, learners)
     votes = _Votes(

@@ -33,6 +33,17 @@ def test_realised_false_alerts_are_within_a_factor_of_three_of_those_asked_for(n
     assert 1 / 3 <= realised / ALERTS_PER_NODE_DAY <= 3
 
 
+def test_only_typical_rows_say_how_often_there_are_false_alerts() -> None:
+    rows = table(nodes=4, seconds=2 * 3600, step=10, seed=52)
+    chosen = np.isin(rows.node, [3])
+    rows.x[chosen & (rows.time_ms % 600_000 < 60_000)] *= 3
+    levels = [
+        fit(rows, "mean_z2", ALERTS_PER_NODE_DAY, "budget", typical=typical)[1]["threshold"]["threshold"]
+        for typical in (None, ~chosen)
+    ]
+    assert levels[1] < 0.5 * levels[0]
+
+
 @pytest.mark.parametrize("name", ["mean_z2", "agreement"])
 def test_nodes_livelier_than_those_trained_on_come_to_keep_the_budget(name: str) -> None:
     known = table(nodes=8, seconds=86400, step=60, busy_spread=2, seed=54)

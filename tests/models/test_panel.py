@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -61,3 +63,13 @@ def test_rows_are_judged_by_panels_that_saw_nothing_of_their_group(prior: Prior)
     judged = panel.judge(Lessons(z, attack, group, group), prior, [DecisionTreeClassifier(random_state=0)])
     assert judged.judged.all()
     assert ((judged.probability > 0.5) == attack).mean() < 0.6
+
+
+def test_rows_that_weigh_nothing_teach_nothing(prior: Prior) -> None:
+    right = nodes([5, 5, 5], -2)
+    wrong = np.random.default_rng(6).random(len(right.z)) < 0.7
+    lied = replace(right, attack=right.attack ^ wrong)
+    _, weighed = panel.fit(replace(lied, weight=(~wrong).astype(np.float32)), prior, [learner()]).votes(right.z, prior)
+    _, misled = panel.fit(lied, prior, [learner()]).votes(right.z, prior)
+    assert ((weighed > 0.5) == right.attack).mean() > 0.9
+    assert ((misled > 0.5) == right.attack).mean() < 0.2
