@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -153,15 +153,20 @@ def roll_back(store: ModelStore, catalogue: Catalogue, *, by: str, reason: str, 
     """Have all replicas go back to the version that was active before; the entry of the log."""
     for _ in range(TRIES):
         entries = store.activations()
-        there = {version.version for version in store.versions()}
-        earlier = [version for version in trail(entries) if version in there and version != entries[-1].version]
+        earlier = previous(entries, {version.version for version in store.versions()})
         if not earlier:
             raise DataError("models: there is no version to roll back to")
-        load(store, catalogue, earlier[-1])
-        entry = Activation(earlier[-1], entries[-1].version, now_ms, by, reason, rollback=True)
+        load(store, catalogue, earlier)
+        entry = Activation(earlier, entries[-1].version, now_ms, by, reason, rollback=True)
         if store.append(entry, entries[-1].id):
             return entry
     raise DataError("models: others activate models at this moment; try again")
+
+
+def previous(entries: Sequence[Activation], there: Collection[str]) -> str:
+    """The version that rolling back goes to, of those that are still there; "" where there is none."""
+    earlier = [version for version in trail(entries) if version in there and version != entries[-1].version]
+    return earlier[-1] if earlier else ""
 
 
 def trail(entries: Sequence[Activation]) -> list[str]:

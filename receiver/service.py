@@ -126,6 +126,11 @@ class Service:
         with registry.opened(self.settings, self.catalogue) as store:
             return registry.listed(store)
 
+    def activations(self) -> list[Activation]:
+        """Which version was in use from when on; the last entry's is."""
+        with registry.opened(self.settings, self.catalogue) as store:
+            return store.activations()
+
     def activate_model(self, version: str, by: str, reason: str) -> Activation:
         """Have all replicas go on with this version. Raises `DataError` and `ModelError`."""
         self._check_not_fixed()

@@ -8,7 +8,7 @@ one.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -158,34 +158,15 @@ def router(service: Service) -> APIRouter:
 def add(service: Service, said: NewFeedback) -> Label:
     """Keep a new label. Raises what `receiver.feedback` raises."""
     now_ms = service.now_ms()
-    label = Label(
-        name=service.feedback.name_of(said.node, said.cluster),
-        start_ms=instant("start", said.start, now_ms),
-        end_ms=instant("end", said.end, now_ms),
-        attack=said.verdict in ATTACKS,
-        verdict=said.verdict,
-        details=said.details,
-        author=said.author,
-        created_ms=now_ms,
-    )
-    return service.feedback.add(label, now_ms)
+    name = service.feedback.name_of(said.node, said.cluster)
+    return service.feedback.add(Label(name=name, **_spoken(said, now_ms)), now_ms)
 
 
 def revise(service: Service, key: str, said: Change) -> Label:
     """Keep a revision. Raises what `receiver.feedback` raises."""
     now_ms = service.now_ms()
     before = _edited(service, key, said.revision)
-    after = replace(
-        before,
-        start_ms=instant("start", said.start, now_ms),
-        end_ms=instant("end", said.end, now_ms),
-        attack=said.verdict in ATTACKS,
-        verdict=said.verdict,
-        details=said.details,
-        author=said.author,
-        created_ms=now_ms,
-        withdrawn=False,
-    )
+    after = replace(before, **_spoken(said, now_ms), withdrawn=False)
     return service.feedback.revise(next_revision(before, after), now_ms)
 
 
@@ -224,6 +205,19 @@ def answer(label: Label) -> LabelAnswer:
         model=label.model_version,
         moment=None if label.moment is None else _moment(label.moment),
     )
+
+
+def _spoken(said: Said, now_ms: int) -> dict[str, Any]:
+    """The fields of a label that somebody has said."""
+    return {
+        "start_ms": instant("start", said.start, now_ms),
+        "end_ms": instant("end", said.end, now_ms),
+        "attack": said.verdict in ATTACKS,
+        "verdict": said.verdict,
+        "details": said.details,
+        "author": said.author,
+        "created_ms": now_ms,
+    }
 
 
 def _edited(service: Service, key: str, revision: int) -> Label:

@@ -44,6 +44,9 @@ class Service(Protocol):
     def models(self) -> list[Listed]:
         """All versions of the model; raises `StoreUnavailable`."""
 
+    def activations(self) -> list[Activation]:
+        """Which version was in use from when on; the last entry's is. Raises `StoreUnavailable`."""
+
     def activate_model(self, version: str, by: str, reason: str) -> Activation:
         """Have all replicas go on with this version. Raises `ConfigurationError`, and then nothing has changed."""
 

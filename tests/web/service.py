@@ -85,6 +85,9 @@ class HeldService:
     def models(self) -> list[Listed]:
         return self.listed
 
+    def activations(self) -> list[Activation]:
+        return self.entered
+
     def activate_model(self, version: str, by: str, reason: str) -> Activation:
         return self._enter(Activation(version, "pca-1", NOW_MS, by, reason, rollback=False))
 
@@ -94,6 +97,7 @@ class HeldService:
     def _enter(self, entry: Activation) -> Activation:
         if self.model_error:
             raise self.model_error
+        entry = replace(entry, id=len(self.entered) + 1)
         self.entered.append(entry)
         return entry
 

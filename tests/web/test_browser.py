@@ -11,6 +11,7 @@ from receiver.columns import NodeName
 from receiver.health import Component
 from tests.servers import places
 from tests.web.service import HeldService, fleet, stored
+from tests.web.versions import with_versions
 
 Serve = Callable[[HeldService], str]
 pytestmark = pytest.mark.real("chromium")
@@ -174,10 +175,10 @@ def test_from_the_overview_to_a_label_of_an_anomaly_and_back(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_the_pages_of_feedback_fit_read_well_and_break_no_rule_of_their_own(
+def test_the_other_pages_fit_read_well_and_break_no_rule_of_their_own(
     chromium: Browser, serve: Serve, tmp_path: Path, scheme: str, width: int
 ) -> None:
-    service = stored(fleet(2, attacked=1), tmp_path)
+    service = with_versions(stored(fleet(2, attacked=1), tmp_path))
     url = serve(service)
     node = service.exposition.snapshot.names[0].node
     page, said = opened(
@@ -195,8 +196,10 @@ def test_the_pages_of_feedback_fit_read_well_and_break_no_rule_of_their_own(
     page.get_by_label("Your name").fill("Ann")
     page.get_by_role("button", name="Keep").click()
     page.wait_for_url(re.compile(r"/label\?key="))
-    for at in (page.url, f"{url}/labels", f"{url}/feedback", f"{url}/node?node={node}"):
-        page.goto(at)
+    label = page.url.removeprefix(f"{url}/")
+    models = ("models", "activate?version=pca-2", "rollback")
+    for at in (label, "labels", "feedback", f"node?node={node}", *models):
+        page.goto(f"{url}/{at}")
         contrast, text = page.evaluate(LOWEST_CONTRAST)
         assert contrast >= 4.5, (at, text)
         assert page.evaluate("document.documentElement.scrollWidth") == width, at
@@ -211,3 +214,25 @@ def test_a_click_into_the_chart_chooses_its_moment(chromium: Browser, serve: Ser
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
     page.wait_for_url(re.compile("at=2026-11-20T07%3A52"))
     assert "07:52" in page.locator("#moment").inner_text()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_version_is_activated_and_rolled_back_by_keyboard(chromium: Browser, serve: Serve, script: bool) -> None:
+    service = with_versions(fleet(1))
+    page, said = opened(chromium, f"{serve(service)}/models", java_script_enabled=script)
+    page.get_by_role("region", name="Version pca-2").get_by_role("link", name="Activate this version").press("Enter")
+    page.wait_for_url(re.compile("activate"))
+    page.get_by_label("Your name").press_sequentially("Ann")
+    page.keyboard.press("Tab")
+    page.keyboard.type("it is better")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")  # the box beside the gate's refusal
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("models"))
+    assert page.get_by_role("row", name="pca-2 activated Ann it is better").count() == 1
+    page.get_by_role("link", name="Roll back to").click()
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Roll back").click()
+    page.wait_for_url(re.compile("models"))
+    assert page.get_by_role("row", name="pca-1 rolled back Ann").count() == 1
+    assert said == []
