@@ -1,9 +1,9 @@
 """One running Nodescore, as a web server sees it.
 
 `start` and `stop` frame everything: the store, the pipeline on its thread (`worker`, which takes the requests), a
-thread that looks for another model, and, where a TimescaleDB is configured, one that passes rows on to it. A service
-that was stopped in order replays nothing twice. Raises `SettingsError`, and what opening the store raises; the rest is
-each method's.
+thread that looks for another model, one that looks for mutes, and, where a TimescaleDB is configured, one that passes
+rows on to it. A service that was stopped in order replays nothing twice. Raises `SettingsError`, and what opening the
+store raises; the rest is each method's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from receiver.feedback import Feedback
 from receiver.follower import Follower
 from receiver.handover import Handover
 from receiver.health import Component
+from receiver.muting import Mutes
 from receiver.pipeline import Pipeline
 from receiver.recovery import recover
 from receiver.settings import Settings, SettingsError
@@ -39,6 +40,8 @@ LOCAL_HISTORY_MS = 3_600_000
 OUTBOX_STOP_SECONDS = 10
 # A block that a new model learns from, or a query for what is active.
 CHANGEOVER_STOP_SECONDS = 2
+# A query for what others have muted.
+MUTES_STOP_SECONDS = 2
 # A flush with nodes that another replica may have had waits so long for the database that knows.
 HANDOVER_SECONDS = 2
 # Somebody waits for a page; a search for the highest score of a week may take some of it.
@@ -74,15 +77,16 @@ class Service:
         self._outbox, handover = _common_store(settings, catalogue)
         if self._outbox is not None:
             _show_lag(self._outbox, self.exposition.metrics, self.clocks)
-        self.feedback = Feedback(
-            lambda: EmbeddedReader.open(self._path, catalogue), _common_reader(settings, catalogue)
-        )
+        readers = (lambda: EmbeddedReader.open(self._path, catalogue), _common_reader(settings, catalogue))
+        self.feedback = Feedback(*readers)
+        self.mutes = Mutes(*readers, self.exposition.show_mutes)
         self._pipeline = Pipeline(settings, catalogue, store, detector, self.exposition, handover)
         self.worker = Worker(self._pipeline, self.clocks)
         self._fixed = follower is None
         source = follower or Watch(detector, catalogue.feature_names)
         self._changeover = Changeover(self._pipeline, source, self.worker.order, self.clocks)
         self._changeover_thread = threading.Thread(target=self._changeover.run, name="changeover", daemon=True)
+        self._mutes_thread = threading.Thread(target=self.mutes.run, args=[self.now_ms], name="mutes", daemon=True)
         self._outbox_stopping = threading.Event()
         self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
@@ -95,15 +99,18 @@ class Service:
         recover(self._pipeline, self.now_ms())
         self.worker.start()
         self._changeover_thread.start()
+        self._mutes_thread.start()
         self._outbox_thread.start()
 
     def stop(self) -> None:
         """Finish what waits, save the states, close the store."""
         self._changeover.stop()
+        self.mutes.stop()
         self.worker.stop()
         self._outbox_stopping.set()
         self._outbox_thread.join(OUTBOX_STOP_SECONDS)
         self._changeover_thread.join(CHANGEOVER_STOP_SECONDS)
+        self._mutes_thread.join(MUTES_STOP_SECONDS)
         if self._pipeline.handover is not None:
             self._pipeline.handover.close()
         self._pipeline.store.close()

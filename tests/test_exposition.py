@@ -68,10 +68,21 @@ def test_the_nodes_are_exposed_byte_for_byte_as_prometheus_reads_them() -> None:
         b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-1"} 999990.5\n'
         b'anomaly_last_row_timestamp_seconds{cluster="prod",node="worker-2"} 999998.0\n'
         b'anomaly_last_row_timestamp_seconds{cluster="",node="a \\"quoted\\"\\\\\\nname"} 999999.0\n'
+        b"# HELP anomaly_muted_until_timestamp_seconds Until when alerts on a node are muted.\n"
+        b"# TYPE anomaly_muted_until_timestamp_seconds gauge\n"
         b"# HELP anomaly_model_info 1 for the model that scores, 0 for the one that did before it.\n"
         b"# TYPE anomaly_model_info gauge\n"
         b'anomaly_model_info{detector="pca",version="2026-11-01"} 1.0\n'
     )
+
+
+def test_a_mute_is_exposed_until_it_is_over_also_of_a_node_that_another_replica_scores() -> None:
+    shown = exposition()
+    now_ms = int(NOW_SECONDS * 1000)
+    shown.show_mutes({NodeName("prod", "worker-9"): now_ms + 2500, NodeName("prod", "worker-1"): now_ms})
+    assert lines(shown, "anomaly_muted") == [
+        'anomaly_muted_until_timestamp_seconds{cluster="prod",node="worker-9"} 1.0000025e+06'
+    ]
 
 
 def test_openmetrics_is_given_to_a_scraper_that_asks_for_it() -> None:

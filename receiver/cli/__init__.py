@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from receiver import __version__
-from receiver.cli import demo, evaluate, export, label, models, relabel, replay, scenario, service, versions
+from receiver.cli import demo, evaluate, export, label, models, mute, relabel, replay, scenario, service, versions
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -41,6 +41,7 @@ def build_app() -> typer.Typer:
         service.check,
         relabel.relabel,
         label.label,
+        mute.mute,
         export.export,
         models.train,
         models.score,

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from receiver.cli import options
-from receiver.cli.stores import reading
-from receiver.columns import NodeName
+from receiver.cli.stores import named, reading
 from receiver.errors import DataError
 from receiver.store import Label
 from receiver.web.instants import format_instant
@@ -57,7 +56,7 @@ def label(
         raise DataError(f"--end {format_instant(end_ms)} is before --start {format_instant(start_ms)}")
     was_attack = _attack(attack, verdict)
     with reading(settings, catalogue) as reader:
-        name = _named(sorted(reader.nodes().values()), node, cluster)
+        name = named(sorted(reader.nodes().values()), node, cluster)
         number = reader.add_label(
             Label(
                 name=name,
@@ -83,14 +82,3 @@ def _attack(attack: bool | None, verdict: VerdictOption | None) -> bool:
             f"--verdict {verdict.value if verdict else ''} contradicts {'--attack' if attack else '--normal'}"
         )
     return bool(attack if says is None else says)
-
-
-def _named(names: list[NodeName], node: str, cluster: str | None) -> NodeName:
-    found = [name for name in names if name.node == node and cluster in (None, name.cluster)]
-    if not found:
-        known = ", ".join(name.node for name in names[:10]) or "none"
-        raise DataError(f"--node {node}: the store has no such node; it has: {known}{' …' if len(names) > 10 else ''}")
-    if len(found) > 1:
-        clusters = ", ".join(repr(name.cluster) for name in found)
-        raise DataError(f"--node {node}: is in several clusters; say --cluster, one of {clusters}")
-    return found[0]

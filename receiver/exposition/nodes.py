@@ -9,7 +9,7 @@ and 330 ms.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +44,7 @@ class Exposition:
         self._compile()
         self._lock = threading.Lock()  # flushes are on one thread, scrapes and pages on another
         self.show(snapshot)
+        self._muted_until_ms: Mapping[NodeName, int] = {}
         self.staleness_seconds = staleness_seconds
         self.most_features = top_features
         self.contribution_floor = contribution_floor
@@ -78,6 +79,10 @@ class Exposition:
         with self._lock:
             self._names = list(snapshot.names)
             self._shown = snapshot.with_room(len(snapshot.names))
+
+    def show_mutes(self, until_ms: Mapping[NodeName, int]) -> None:
+        """Replace what is shown of mutes; one that is over is not shown."""
+        self._muted_until_ms = until_ms
 
     def update(self, names: Sequence[NodeName], scores: Scores, model_version: str, model_detector: str) -> None:
         """Show scores that are not older than what is shown of their nodes; `names` are of all nodes, by id.
@@ -117,7 +122,7 @@ class Exposition:
         """The families of `anomaly_…`; called by the registry for each scrape."""
         snapshot = self.snapshot
         now_ms = int(self.clock() * 1000)
-        score, contribution, over_since, last_row, model = families = _node_families(self._labels)
+        score, contribution, over_since, last_row, muted, model = families = _node_families(self._labels)
         nodes = snapshot.fresh(now_ms, self.staleness_seconds)
         names = [snapshot.names[node] for node in nodes]
         for name, value in zip(names, _decimals(snapshot.score[nodes]), strict=True):
@@ -131,6 +136,9 @@ class Exposition:
         for node, features in zip(over, self.top_features(snapshot, over), strict=True):
             for feature, share in features:
                 contribution.add_metric((*snapshot.names[node], feature), share)
+        for name, until_ms in self._muted_until_ms.items():
+            if until_ms > now_ms:
+                muted.add_metric(name, until_ms / 1000)
         if snapshot.model_version:
             model.add_metric((snapshot.model_version, snapshot.model_detector), 1.0)
         if snapshot.version_before:
@@ -159,9 +167,7 @@ class _WithoutCreated:
             yield family
 
 
-def _node_families(
-    labels: tuple[str, str],
-) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+def _node_families(labels: tuple[str, str]) -> tuple[GaugeMetricFamily, ...]:
     return (
         GaugeMetricFamily("anomaly_score", "Anomaly score of a node; above 1 is anomalous.", labels=labels),
         GaugeMetricFamily(
@@ -175,6 +181,9 @@ def _node_families(
             labels=labels,
         ),
         GaugeMetricFamily("anomaly_last_row_timestamp_seconds", "Time of the row that was scored.", labels=labels),
+        GaugeMetricFamily(
+            "anomaly_muted_until_timestamp_seconds", "Until when alerts on a node are muted.", labels=labels
+        ),
         # No info family: its value can only be 1, and PromQL shall tell the two with `== 1`, in the past too.
         GaugeMetricFamily(
             "anomaly_model_info",

@@ -11,6 +11,7 @@ Versions of the model are beside them, in `embedded_models` or `timescale.models
 """
 
 from receiver.store.models import Activation, ModelStore, ModelVersion
+from receiver.store.mutes import Mute
 from receiver.store.protocol import (
     Finished,
     JournalRecord,
@@ -32,6 +33,7 @@ __all__ = [
     "ModelStore",
     "ModelVersion",
     "Moment",
+    "Mute",
     "NewSeries",
     "RowReader",
     "RowStore",

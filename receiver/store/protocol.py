@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from receiver.columns import Float32, Int32, Int64, NodeName, Rows, Samples, Scores
+from receiver.store.mutes import Mute
 
 Verdict = Literal["TP", "FP", "TN", "FN"]
 
@@ -85,7 +86,7 @@ class Label:
 
 
 class RowReader(Protocol):
-    """Rows, scores and labels, read in time order. Node ids are the store's own: `nodes` names them."""
+    """Rows, scores, labels and mutes, read in time order. Node ids are the store's own: `nodes` names them."""
 
     def nodes(self) -> dict[int, NodeName]:
         """The names of all node ids that rows use."""
@@ -110,6 +111,12 @@ class RowReader(Protocol):
 
     def label_history(self, key: str) -> list[Label]:
         """All revisions of a label, the one that holds last; none where there is no such label."""
+
+    def add_mute(self, mute: Mute) -> None:
+        """Keep an entry; one that is there already stays as it is."""
+
+    def mutes(self, since_ms: int) -> list[Mute]:
+        """The entries that were made since then, in their order; the last `MUTES_READ`."""
 
     def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
         """The times of a node's last score before an interval, and of its first one after it."""

@@ -4,7 +4,7 @@
 what was committed when each block was asked for; a long export holds up nobody, because each block is a query of
 its own. Raises `ConfigurationError` where there is no usable file, `StoreUnavailable` where it cannot be read now.
 
-The one thing that it writes is labels, since `nodescore label` is a process of its own.
+All that it writes is labels and mutes, since `nodescore label` and `nodescore mute` are processes of their own.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Float32, NodeName, Rows, Scores
-from receiver.store import labelling
+from receiver.store import labelling, mutes
+from receiver.store.mutes import MUTES_READ, Mute
 from receiver.store.protocol import Label
-from receiver.store.schema import ADD_LABEL, READ_LABEL_HISTORY, READ_LABELS, queries_of
+from receiver.store.schema import ADD_LABEL, ADD_MUTE, READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
 from receiver.store.sqlite import Sync, connect, opening, reading, transaction
 from receiver.store.vectors import Vectors
 
@@ -127,6 +128,18 @@ class EmbeddedReader:
         with reading():
             found = self._connection.execute(READ_LABEL_HISTORY, (key,)).fetchall()
         return [labelling.from_columns(row) for row in found]
+
+    def add_mute(self, mute: Mute) -> None:
+        """Keep an entry; one that is there already stays as it is."""
+        mutes.check(mute)
+        with transaction(self._connection):
+            self._connection.execute(ADD_MUTE, mutes.columns(mute))
+
+    def mutes(self, since_ms: int) -> list[Mute]:
+        """The entries that were made since then, in their order; the last `MUTES_READ`."""
+        with reading():
+            found = self._connection.execute(READ_MUTES, (since_ms, MUTES_READ)).fetchall()
+        return [mutes.from_columns(row) for row in reversed(found)]
 
     def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
         """The times of a node's last score before an interval, and of its first one after it."""

@@ -2,7 +2,7 @@
 
 In: a row's key and values. Out: the table and the columns that a row of it has now, or None for what needs not be kept
 (indexes, the schema). Raises `ValueError` for what is no row of ours, or proves to be damaged: a record of the journal
-and the labels of a series have a checksum, a label has a digest. Costs some 10 µs a row.
+and the labels of a series have a checksum, a label and a mute have a digest. Costs some 10 µs a row.
 
 `samples` and `scores` stand for the two tables that are named after a catalogue.
 """
@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from receiver.store import labelling
+from receiver.store import labelling, mutes
 from receiver.store.cells import Value
 from receiver.store.journal import decode
 from receiver.store.schema import PROGRESS, series_checksum
@@ -28,6 +28,7 @@ _SHAPES = {
     "models": re.compile("ss"),
     "states": re.compile("sib"),
     "labels": re.compile("sssiii[sn]ssi[ifn][sn](?:[sn]sii)?"),
+    "mutes": re.compile("sssissi"),
     "samples": re.compile("iii[ifn]*"),
     "scores": re.compile("iii[ifn]b[bn]"),
 }
@@ -83,6 +84,9 @@ def _prove(table: str, row: tuple[Any, ...]) -> None:
             raise ValueError("no list of features")
         case "states", (_, _, _, bytes() as state) if len(state) % 4:
             raise ValueError("half a number")
+        case "mutes", (_, digest, *columns):
+            if mutes.digest(mutes.from_columns(columns)) != digest:
+                raise ValueError("the digest is not that of the mute")
         case "labels", (id_, digest, *columns):
             if labelling.digest(labelling.from_columns([*columns[:9], id_, *columns[9:]])) != digest:
                 raise ValueError("the digest is not that of the label")

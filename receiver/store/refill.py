@@ -52,6 +52,7 @@ _COLUMNS = {
         *("id", "digest", "cluster", "node", "start_ms", "end_ms", "attack", "verdict", "details", "author"),
         *("created_ms", "score", "model", "moment", "key", "revision", "withdrawn"),
     ),
+    "mutes": ("id", "digest", "cluster", "node", "until_ms", "reason", "author", "at_ms"),
     "scores": ("change", "time_ms", "node", "model", "score", "x", "contribution"),
     "series": ("id", "labels", "checksum"),
 }

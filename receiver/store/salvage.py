@@ -7,9 +7,9 @@ then as they were, as they are when the process dies meanwhile. Takes some 25 µ
 of a second file; memory is bounded by the nodes, the series, and what is left of the journal.
 
 Every page is read by itself, whatever led to it. A row is known by the types of its values and proves itself where it
-can: a record of the journal and the labels of a series by their checksums, a label by its digest. Of a row that is
-found twice the later change wins. Nothing of the journal counts as consumed afterwards, so that every row that is lost
-and whose samples are still there is made again.
+can: a record of the journal and the labels of a series by their checksums, a label or a mute by its digest. Of a row
+that is found twice the later change wins. Nothing of the journal counts as consumed afterwards, so that every row that
+is lost and whose samples are still there is made again.
 
 What nobody can tell, here and in a file that SQLite finds nothing wrong with: a bit that has changed in a row's value,
 in a score, a vector or a state, in the text of a model's version, in how far something has come (`progress`, the time

@@ -70,6 +70,14 @@ MIGRATIONS = (
     UPDATE labels SET key = substr(digest, 1, 32);
     CREATE INDEX labels_key ON labels (key, revision)
     """,
+    # digest: of what the entry says, so that a repeated one is known
+    """
+    CREATE TABLE mutes (
+        id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, cluster TEXT NOT NULL, node TEXT NOT NULL,
+        until_ms INTEGER NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, at_ms INTEGER NOT NULL
+    );
+    CREATE INDEX mutes_at ON mutes (at_ms)
+    """,
 )
 
 
@@ -116,6 +124,15 @@ ADD_LABEL = (  # [the columns of `labelling.columns`]
     "INSERT INTO labels (digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, "
     "score, model, moment, key, revision, withdrawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (digest) DO NOTHING"
+)
+
+ADD_MUTE = (  # [the columns of `mutes.columns`]
+    "INSERT INTO mutes (digest, cluster, node, until_ms, reason, author, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (digest) DO NOTHING"
+)
+READ_MUTES = (  # [since_ms, limit] the last ones first
+    "SELECT cluster, node, until_ms, reason, author, at_ms FROM mutes WHERE at_ms >= ? "
+    "ORDER BY at_ms DESC, digest DESC LIMIT ?"
 )
 
 
@@ -314,7 +331,7 @@ def _recorded_version(connection: sqlite3.Connection) -> int:
 def _schema_checksum(connection: sqlite3.Connection) -> int:
     texts = connection.execute(
         "SELECT sql FROM sqlite_master WHERE type = 'table' AND (name IN "
-        "('progress', 'journal', 'series', 'nodes', 'models', 'states', 'labels') "
+        "('progress', 'journal', 'series', 'nodes', 'models', 'states', 'labels', 'mutes') "
         "OR name GLOB '*_samples' OR name GLOB '*_scores') ORDER BY name"
     ).fetchall()
     return zlib.crc32("\n".join(text for (text,) in texts).encode())

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver import __version__
 from receiver.errors import ConfigurationError, NodescoreError, Unavailable
-from receiver.web import feedback, label_pages, model_pages, models, node_page, nodes, overview
+from receiver.web import feedback, label_pages, model_pages, models, mutes, node_page, nodes, overview
 from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
 
@@ -47,6 +47,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(nodes.router(service))
     app.include_router(feedback.router(service))
     app.include_router(models.router(service))
+    app.include_router(mutes.router(service))
     app.include_router(overview.router(service))
     app.include_router(node_page.router(service))
     app.include_router(label_pages.router(service))

@@ -10,6 +10,7 @@ from receiver.columns import Scores
 from receiver.exposition import Exposition
 from receiver.feedback import Feedback
 from receiver.health import Component
+from receiver.muting import Mutes
 from receiver.registry import Listed
 from receiver.store import Activation
 
@@ -28,6 +29,10 @@ class Service(Protocol):
     @property
     def feedback(self) -> Feedback:
         """What operators have said, and what was scored then."""
+
+    @property
+    def mutes(self) -> Mutes:
+        """Which nodes' alerts are muted."""
 
     def now_ms(self) -> int:
         """The service's clock."""

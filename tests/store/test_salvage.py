@@ -38,6 +38,7 @@ class Used:
         with opened(folder / "closed") as store:
             self.rows, self.scores = stored_rows(store), stored_scores(store)
             self.series, self.states, self.labels = store.series(), store.load_states("v0"), store.labels(0, 1 << 50)
+            self.mutes = store.mutes(0)
 
 
 @contextmanager
@@ -92,6 +93,7 @@ def check(used: Used, folder: Path, whole: set[bytes]) -> None:
             and used.scores.keys() <= scores.keys()
             and set(used.series) <= set(series)
             and used.labels == store.labels(0, 1 << 50)
+            and used.mutes == store.mutes(0)
         )
         assert everything or store.damage
         # It goes on as ever.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from receiver.columns import Samples
-from receiver.store import JournalRecord, NewSeries
+from receiver.store import JournalRecord, Mute, NewSeries
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.protocol import States
 from tests.store.data import CATALOGUE, NAN, T0, finished, label, names, scores_of
@@ -46,6 +46,7 @@ def use(folder: Path) -> dict[int, JournalRecord]:
         if step == ROWS // 2:
             store.save_states(States("v0", np.arange(1, 5, dtype=np.int32), np.full(4, T0), np.ones((4, 6), "f4")))
             store.add_label(label(nodes[1], T0, T0 + 5))
+            store.add_mute(Mute(nodes[1], T0 + 5, "a backup", "ann", T0))
             for gone in range(1, store.trim(10, T0 + 8) + 1):
                 del records[gone]
             store.delete_before(T0 + 5000)

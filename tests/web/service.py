@@ -12,6 +12,7 @@ from receiver.errors import NodescoreError, StoreUnavailable
 from receiver.exposition import Exposition, Snapshot
 from receiver.feedback import Feedback
 from receiver.health import Component
+from receiver.muting import Mutes
 from receiver.registry import Listed
 from receiver.store import Activation, Finished, RowReader
 from receiver.store.embedded import EmbeddedStore
@@ -39,6 +40,7 @@ class HeldService:
     listed: list[Listed] = field(default_factory=list)
     model_error: NodescoreError | None = None
     feedback: Feedback = field(default_factory=lambda: Feedback(no_store))
+    mutes: Mutes = field(default_factory=lambda: Mutes(no_store))
     entered: list[Activation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -140,4 +142,5 @@ def stored(service: HeldService, folder: Path, contribution: float = 0.25) -> He
     store.write(Finished(Rows.empty(len(FEATURES)), Rows.empty(len(FEATURES)), whole, "pca-1", 0))
     store.close()
     service.feedback = Feedback(lambda: EmbeddedReader.open(path, service.catalogue))
+    service.mutes = Mutes(lambda: EmbeddedReader.open(path, service.catalogue), show=service.exposition.show_mutes)
     return service

@@ -6,6 +6,7 @@
     states         node, model, time, state: what the detector knew of a node after its row at that time, for the
                    replica that has the node next
     model_versions catalogue, version, sha256, card, parent, what it was trained on, measures, and the file
+    mutes          entries that say until when a node's alerts stay quiet, as in the embedded file
     activations    the log of which version was in use from when on; its last entry is the active one
     node_samples   time, node, and one double precision column a feature: the raw values, NULL where missing
     node_scores    time, node, model, score, and x and contribution as real[]
@@ -82,6 +83,13 @@ MIGRATIONS = (
         AND (n.revision, n.created, n.digest) > (l.revision, l.created, l.digest)
     );
     """,
+    """
+    CREATE TABLE mutes (
+        digest text PRIMARY KEY, cluster text NOT NULL, node text NOT NULL, until timestamptz NOT NULL,
+        reason text NOT NULL, author text NOT NULL, at timestamptz NOT NULL
+    );
+    CREATE INDEX mutes_at ON mutes (at);
+    """,
 )
 
 CREATE_VERSION = "CREATE TABLE IF NOT EXISTS nodescore_schema (version integer NOT NULL)"
@@ -134,6 +142,16 @@ _LABEL = (
 READ_LABELS = f"{_LABEL} labels_now WHERE end_time >= {at()} AND start_time < {at()} ORDER BY start_time, id"
 READ_LABEL_HISTORY = f"{_LABEL} labels WHERE key = %s ORDER BY revision, created, digest"  # [key]
 LOCK_LABEL = "SELECT pg_advisory_xact_lock(hashtext(%s))"  # [key] until the transaction's end
+# [the columns of `mutes.columns`]
+ADD_MUTE = (
+    "INSERT INTO mutes (digest, cluster, node, until, reason, author, at) "
+    f"VALUES (%s, %s, %s, {at()}, %s, %s, {at()}) ON CONFLICT (digest) DO NOTHING"
+)
+# [since_ms, limit] the last ones first
+READ_MUTES = (
+    f"SELECT cluster, node, {milliseconds('until')}, reason, author, {milliseconds('at')} FROM mutes "
+    f"WHERE at >= {at()} ORDER BY at DESC, digest DESC LIMIT %s"
+)
 
 # Behind a selection of rows named s: the next block by (time, node). The first condition is for the planner, which
 # does not know that a comparison of pairs leaves out chunks.

@@ -20,12 +20,14 @@ import psycopg
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Int32, NodeName, Rows, Scores
-from receiver.store import labelling
+from receiver.store import labelling, mutes
+from receiver.store.mutes import MUTES_READ, Mute
 from receiver.store.protocol import Finished, Label, States
 from receiver.store.timescale.connection import PATIENCE_SECONDS, connect, translated
 from receiver.store.timescale.migration import describe, migrate
 from receiver.store.timescale.schema import (
     ADD_LABEL,
+    ADD_MUTE,
     ADD_NODES,
     DROP_CHUNKS,
     FIND_NODES,
@@ -34,6 +36,7 @@ from receiver.store.timescale.schema import (
     READ_BLOCK,
     READ_LABEL_HISTORY,
     READ_LABELS,
+    READ_MUTES,
     SAVE_STATES,
     statements_of,
 )
@@ -153,6 +156,17 @@ class TimescaleStore:
     def label_history(self, key: str) -> list[Label]:
         """All revisions of a label, the one that holds last."""
         return [labelling.from_columns(row) for row in self._fetch(READ_LABEL_HISTORY, (storable(key),))]
+
+    def add_mute(self, mute: Mute) -> None:
+        """Keep an entry; one that is there already stays as it is."""
+        mutes.check(mute)
+        with self._transaction() as cursor:
+            cursor.execute(ADD_MUTE, mutes.columns(mute))
+
+    def mutes(self, since_ms: int) -> list[Mute]:
+        """The entries that were made since then, in their order; the last `MUTES_READ`."""
+        found = self._fetch(READ_MUTES, (since_ms, MUTES_READ))
+        return [mutes.from_columns(row) for row in reversed(found)]
 
     def scored(self, label: Label) -> Label:
         """The label with the highest score of its interval, where it has none yet and there is one here."""
