@@ -1,8 +1,7 @@
-"""What an alert is: the one definition, for calibration, for evaluation, and for the shipped alert rule.
+"""The alerts that past scores make, by the definition of `receiver.alerts`.
 
-An alert of a node is *raised* at the first row where `OVER_ROWS` of the last `OF_ROWS` scores are over the
-threshold. It is *open* from there to the last row over it before `CLEAR_ROWS` rows in a row that are not.
-Alerts of a node less than `MERGE_SECONDS` apart count once, as false alerts.
+An alert lasts from the row at which it was raised to the last row over the threshold before it is cleared. Alerts of a
+node less than `MERGE_SECONDS` apart count once, as false alerts.
 
 All functions take the scores of one node, in time order.
 """
@@ -13,11 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from receiver.alerts import CLEAR_ROWS, OF_ROWS, OVER_ROWS
 from receiver.columns import Float64, Int64
 
-OVER_ROWS = 2
-OF_ROWS = 3
-CLEAR_ROWS = 3
 MERGE_SECONDS = 600.0
 
 

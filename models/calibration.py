@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from models import threshold
-from models.alerts import OF_ROWS, OVER_ROWS
 from models.detectors.build import Build
 from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
 from models.own_threshold import NEVER_ALARMS, Alarm
 from models.run import Progress, probe, run
 from models.table import Table
+from receiver.alerts import OF_ROWS, OVER_ROWS
 from receiver.columns import Bool, Float64
 from receiver.errors import DataError
 

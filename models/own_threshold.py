@@ -24,9 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from models.alerts import MERGE_SECONDS, OF_ROWS, OVER_ROWS
+from models.alerts import MERGE_SECONDS
 from models.graph import Graph
 from models.threshold import MAX_GAP_SECONDS, SECONDS_PER_DAY
+from receiver.alerts import OF_ROWS, OVER_ROWS
 from receiver.columns import Float32
 
 # A step, in units of that which makes alerts e times as rare by the population's tail. Smaller ones take more alerts

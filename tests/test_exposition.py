@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from models.alerts import find
+from receiver.alerts import CLEAR_ROWS
 from receiver.columns import NodeName, Scores
 from receiver.exposition import Exposition, RowKind, Snapshot
 from receiver.wire import Fault
@@ -20,6 +22,8 @@ SNAPSHOT = Snapshot(
     score=np.array([0.3, 2.25, 1.5], np.float32),
     contribution=np.array([[NAN, NAN, NAN], [0.1, 0.7, 0.2], [0.9, -0.1, NAN]], np.float32),
     over_since_ms=np.array([0, 999_900_000, 999_999_000]),
+    last_over=np.array([0b000, 0b111, 0b001]),
+    raised_ms=np.array([0, 999_901_000, 0]),
     feature_names=("cpu_sec_idle", "load1", "intr"),
     model_version="2026-11-01",
     model_detector="pca",
@@ -169,6 +173,24 @@ def test_a_row_below_the_threshold_between_two_over_it_begins_the_time_anew() ->
     rows = scores((1, 999_999_300, 3), (1, 999_999_100, 3), (1, 999_999_200, 1), (1, 999_000_000, 0))
     shown.update(SNAPSHOT.names, rows, "2026-11-01", "pca")
     assert over_since(shown, "worker-2") == ["999999.3"]
+
+
+def test_an_alert_is_raised_and_cleared_row_by_row_as_the_one_definition_says() -> None:
+    random = np.random.default_rng(3)
+    marks = random.choice([0.5, 0.5, 2.0], 400)
+    shown = exposition(Snapshot.empty(SNAPSHOT.feature_names))
+    for row, value in enumerate(marks):
+        shown.update([NodeName("", "w")], scores((0, 1 + row, value)), "2026-11-01", "pca")
+        found = find(marks[: row + 1])
+        still_open = len(found) and row - found.last[-1] < CLEAR_ROWS
+        assert shown.snapshot.raised_ms.tolist() == [1 + found.raised[-1] if still_open else 0]
+
+
+def test_a_row_that_is_scored_again_counts_once() -> None:
+    shown = exposition(Snapshot.empty(SNAPSHOT.feature_names))
+    for value in (2.0, 3.0):
+        shown.update([NodeName("", "w")], scores((0, 1000, value)), "2026-11-01", "pca")
+    assert (shown.snapshot.last_over.tolist(), shown.snapshot.raised_ms.tolist()) == ([1], [0])
 
 
 def test_new_nodes_are_shown_beside_the_others() -> None:

@@ -33,6 +33,7 @@ class NodeAnswer(BaseModel):
     node: str
     score: float = Field(description="Of the last row; above 1 is anomalous.")
     time: str = Field(description="Of the last row, RFC 3339.")
+    alert_since: str | None = Field(description="Of the row that raised the alert that is open; null where none is.")
     top_features: list[FeatureShare] = Field(description="Largest contribution first; empty where none was computed.")
 
 
@@ -101,6 +102,7 @@ def router(service: Service) -> APIRouter:
                     node=snapshot.names[node].node,
                     score=round(float(snapshot.score[node]), 6),
                     time=format_instant(int(snapshot.time_ms[node])),
+                    alert_since=format_instant(raised_ms) if (raised_ms := int(snapshot.raised_ms[node])) else None,
                     top_features=[
                         FeatureShare(name=name, help=helps.get(name, name), contribution=share) for name, share in top
                     ],

@@ -1,4 +1,4 @@
-"""The page at `/`: every node by its score, with its last quarter of an hour and what drives it.
+"""The page at `/`: every node by its score, with its alert, its last quarter of an hour, and what drives it.
 
 Rendered here, whole, and usable as it comes; a short script only spares the reader the reloading. Names of clusters
 and nodes are written by whoever sends samples: they are escaped, and isolated (`bdi`) from the text around them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -49,6 +49,7 @@ class Line:
 
     name: NodeName
     score: float
+    alert: str  # for how long it has been open; "" where none is
     age: str
     chart: Chart
     shares: list[Share]
@@ -66,7 +67,6 @@ def router(service: Service) -> APIRouter:
     """`/` and the files it needs."""
     routes = APIRouter(include_in_schema=False)
     template = environment().get_template("overview.html")
-    helps = {feature.name: feature.help for feature in service.catalogue.features}
     static = {file.name: file.read_bytes() for file in resources.files("receiver.web").joinpath("static").iterdir()}
 
     @routes.get("/")
@@ -75,50 +75,16 @@ def router(service: Service) -> APIRouter:
         q: Annotated[str, Query(max_length=MAX_SEARCH_CHARACTERS)] = "",
         page: Annotated[int, Query(ge=1)] = 1,
     ) -> HTMLResponse:
-        now_ms = service.now_ms()
-        snapshot = service.exposition.snapshot
-        fresh = snapshot.fresh(now_ms, service.exposition.staleness_seconds)
-        found = ranked(snapshot, fresh, q)
-        pages = max(1, -(-len(found) // NODES_A_PAGE))
-        page = min(page, pages)
-        shown = found[(page - 1) * NODES_A_PAGE : page * NODES_A_PAGE]
-        troubles = [component for component in service.status() if component.state != "ok"]
-        try:
-            history = service.history(now_ms - HISTORY_MS, now_ms + 1, shown.tolist())
-        except Unavailable as error:  # the scores of now are in memory, and are what one has come for
-            history = Scores.empty(len(snapshot.feature_names))
-            troubles.append(Component("history", "degraded", str(error)))
-        shares = _shares(service, snapshot, shown.tolist(), helps)
         body = template.render(
             url=str(request.base_url),
             target=request.url.netloc,
-            model=snapshot.model_version,
-            detector=snapshot.model_detector,
-            troubles=troubles,
-            time=datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%H:%M:%S UTC"),
             q=q,
-            page=page,
-            pages=pages,
-            total=len(found),
-            scored=len(fresh),
-            anomalous=int(np.count_nonzero(snapshot.score[fresh] > 1.0)),
-            silent_count=known_count(snapshot) - len(fresh),
-            silent=_silent(snapshot, fresh.tolist(), now_ms),
-            lines=[
-                Line(
-                    name=snapshot.names[node],
-                    score=float(snapshot.score[node]),
-                    age=format_duration(now_ms - int(snapshot.time_ms[node])),
-                    chart=_chart_of(history, node, now_ms),
-                    shares=shares[position],
-                )
-                for position, node in enumerate(shown.tolist())
-            ],
             width=SPARKLINE.width,
             height=SPARKLINE.height,
             threshold=height_of(1.0),
             history_minutes=HISTORY_MS // 60_000,
             refresh_seconds=REFRESH_SECONDS,
+            **_now(service, q, page),
         )
         return rendered(body)
 
@@ -132,12 +98,60 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
+def _now(service: Service, q: str, page: int) -> dict[str, Any]:
+    """What the page says of this moment: the nodes that the search finds, and the service."""
+    now_ms = service.now_ms()
+    snapshot = service.exposition.snapshot
+    fresh = snapshot.fresh(now_ms, service.exposition.staleness_seconds)
+    found = ranked(snapshot, fresh, q)
+    pages = max(1, -(-len(found) // NODES_A_PAGE))
+    page = min(page, pages)
+    shown = found[(page - 1) * NODES_A_PAGE : page * NODES_A_PAGE].tolist()
+    troubles = [component for component in service.status() if component.state != "ok"]
+    try:
+        history = service.history(now_ms - HISTORY_MS, now_ms + 1, shown)
+    except Unavailable as error:  # the scores of now are in memory, and are what one has come for
+        history = Scores.empty(len(snapshot.feature_names))
+        troubles.append(Component("history", "degraded", str(error)))
+    return {
+        "model": snapshot.model_version,
+        "detector": snapshot.model_detector,
+        "troubles": troubles,
+        "time": datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%H:%M:%S UTC"),
+        "page": page,
+        "pages": pages,
+        "total": len(found),
+        "scored": len(fresh),
+        "alerts": int(np.count_nonzero(snapshot.raised_ms[fresh])),
+        "anomalous": int(np.count_nonzero(snapshot.score[fresh] > 1.0)),
+        "silent_count": known_count(snapshot) - len(fresh),
+        "silent": _silent(snapshot, fresh.tolist(), now_ms),
+        "lines": _lines(service, snapshot, shown, history, now_ms),
+    }
+
+
+def _lines(service: Service, snapshot: Snapshot, shown: list[int], history: Scores, now_ms: int) -> list[Line]:
+    shares = _shares(service, snapshot, shown)
+    return [
+        Line(
+            name=snapshot.names[node],
+            score=float(snapshot.score[node]),
+            alert=format_duration(now_ms - raised_ms) if (raised_ms := int(snapshot.raised_ms[node])) else "",
+            age=format_duration(now_ms - int(snapshot.time_ms[node])),
+            chart=_chart_of(history, node, now_ms),
+            shares=shares[position],
+        )
+        for position, node in enumerate(shown)
+    ]
+
+
 def _chart_of(history: Scores, node: int, now_ms: int) -> Chart:
     mine = history.node == node
     return chart(history.time_ms[mine], history.score[mine], now_ms - HISTORY_MS, now_ms + 1)
 
 
-def _shares(service: Service, snapshot: Snapshot, nodes: list[int], helps: dict[str, str]) -> list[list[Share]]:
+def _shares(service: Service, snapshot: Snapshot, nodes: list[int]) -> list[list[Share]]:
+    helps = {feature.name: feature.help for feature in service.catalogue.features}
     tops = service.exposition.top_features(snapshot, np.array(nodes, np.int64))
     wholes = np.nansum(np.maximum(snapshot.contribution[nodes], 0.0), axis=1).tolist()
     return [

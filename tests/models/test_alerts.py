@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alerts import CLEAR_ROWS, OF_ROWS, OVER_ROWS, Alerts, find, merged, over_of_last
+from models.alerts import Alerts, find, merged, over_of_last
+from receiver.alerts import CLEAR_ROWS, OF_ROWS, OVER_ROWS
 
 
 def alerts(text: str) -> list[tuple[int, int]]:

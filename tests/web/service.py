@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models.alerts import find
+from receiver.alerts import CLEAR_ROWS
 from receiver.catalogue import Catalogue, load
 from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.errors import NodescoreError, StoreUnavailable
@@ -54,6 +56,8 @@ class HeldService:
             score=last,
             contribution=contribution,
             over_since_ms=np.where(last > 1, NOW_MS - 2_000, 0),
+            last_over=np.zeros(len(names), np.int64),
+            raised_ms=np.array([_raised_ms(scores) for scores in self.scores.values()], np.int64),
         )
         self.exposition = Exposition(
             snapshot,
@@ -117,6 +121,14 @@ class HeldService:
         kept = kept[np.argsort(time_ms[kept], kind="stable")]
         nothing: Float32 = np.full((len(kept), len(FEATURES)), np.nan, np.float32)
         return Scores(node[kept], time_ms[kept], score[kept], nothing, nothing)
+
+
+def _raised_ms(scores: list[float]) -> int:
+    """When the alert of these scores was raised; 0 where they leave none open."""
+    found = find(np.array(scores))
+    if not len(found) or len(scores) - 1 - found.last[-1] >= CLEAR_ROWS:
+        return 0
+    return int(NOW_MS - 2_000 - STEP_MS * (len(scores) - 1 - found.raised[-1]))
 
 
 def fleet(count: int, attacked: int = 2, rows: int = 90) -> HeldService:

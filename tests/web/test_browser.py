@@ -116,7 +116,7 @@ def test_the_page_follows_the_service_and_keeps_what_is_being_typed(chromium: Br
     service = HeldService({NodeName("eu", "worker-1"): [0.25]})
     page, said = opened(chromium, serve(service))
     page.fill("#q", "half a na")
-    service.exposition.show(HeldService({NodeName("eu", "worker-1"): [7.5]}).exposition.snapshot)
+    service.exposition.show(HeldService({NodeName("eu", "worker-1"): [7.5, 7.5]}).exposition.snapshot)
     page.wait_for_selector("tr.alarm >> text=7.50")
     assert page.input_value("#q") == "half a na"
     assert page.title() == "(1) Nodescore"
@@ -129,7 +129,7 @@ def test_a_paused_page_stays_as_it_is(chromium: Browser, serve: Serve) -> None:
     page.clock.install()
     page.goto(serve(service))
     page.click("text=Pause")
-    service.exposition.show(HeldService({NodeName("eu", "worker-1"): [7.5]}).exposition.snapshot)
+    service.exposition.show(HeldService({NodeName("eu", "worker-1"): [7.5, 7.5]}).exposition.snapshot)
     page.clock.run_for(60_000)
     assert page.locator(".score span").inner_text() == "0.25"
     with page.expect_response(lambda response: response.url.endswith("/")):

@@ -37,11 +37,19 @@ class Page(HTMLParser):
         return sum(found == tag for found, _ in self.tags)
 
 
-def test_an_anomalous_node_stands_first_with_its_score_in_words_and_what_drives_it(serve: Serve) -> None:
+def test_a_node_with_an_alert_stands_first_with_its_score_in_words_and_what_drives_it(serve: Serve) -> None:
     text = Page(serve(fleet(5, attacked=1))).text
-    assert "Anomalous1" in text.replace(" ", "")
-    assert text.index("anomalous Score now") < text.index("normal")
+    assert "Alerts1Overthethreshold1" in text.replace(" ", "")
+    assert text.index("alert for 2 min Score now") < text.index("normal")
     assert "Idle time of all CPUs 8 %" in text
+
+
+def test_one_row_over_the_threshold_is_no_alert_and_one_below_it_ends_none(serve: Serve) -> None:
+    scores = {NodeName("", "once"): [0.2, 1.5], NodeName("", "still"): [0.2, 1.5, 1.5, 0.4]}
+    page = Page(serve(HeldService(scores)))
+    assert "Alerts1Overthethreshold1" in page.text.replace(" ", "")
+    assert "1.50over the threshold" in page.text
+    assert "0.40alert for 12 s" in page.text
 
 
 def test_each_chart_says_what_it_shows(serve: Serve) -> None:
