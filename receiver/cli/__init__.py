@@ -40,7 +40,6 @@ def build_app() -> typer.Typer:
         service.serve,
         service.check,
         relabel.relabel,
-        label.label,
         mute.mute,
         export.export,
         models.train,
@@ -49,6 +48,7 @@ def build_app() -> typer.Typer:
         replay.replay,
     ):
         app.command()(command)
+    app.add_typer(label.build())
     app.add_typer(versions.build())
     app.add_typer(scenario.build())
     return app

@@ -80,3 +80,73 @@ def test_without_a_store_the_line_says_who_makes_it(nodescore: Nodescore, tmp_pa
     done = nodescore("label", "--node", "w", *TIMES, "--attack", "--data-dir", tmp_path / "none")
     assert done.status == 2
     assert "no such file; `nodescore serve` makes it" in done.err
+
+
+@pytest.fixture
+def key(nodescore: Nodescore, data_dir: Path) -> str:
+    """A label that calls an interval of worker-2 an attack."""
+    said = ("--verdict", "TP", "--details", "port\x1b[31m scan", "--author", "ann", "--data-dir", data_dir)
+    nodescore("label", "--node", "worker-2", *TIMES, *said)
+    return listed(nodescore, data_dir).split(" ")[0]
+
+
+def listed(nodescore: Nodescore, data_dir: Path, *more: str) -> str:
+    return nodescore(
+        "label", "list", "--since", "2026-11-01", "--until", "2026-12-01", "--data-dir", data_dir, *more
+    ).out
+
+
+def test_labels_are_listed_a_line_each_with_key_and_revision(nodescore: Nodescore, data_dir: Path, key: str) -> None:
+    assert listed(nodescore, data_dir) == (
+        f"{key} TP worker-2 from 2026-11-20T08:00:10Z to 2026-11-20T08:00:30Z, revision 1 by ann: port [31m scan\n"
+    )
+    assert listed(nodescore, data_dir, "--node", "worker-1") == ""
+
+
+def test_an_edit_keeps_what_it_does_not_name_and_holds_from_then_on(
+    nodescore: Nodescore, data_dir: Path, key: str
+) -> None:
+    change = ("--end", "2026-11-20T08:00:20Z", "--author", "bob")
+    done = nodescore("label", "edit", key, *change, "--data-dir", data_dir)
+    assert (done.status, done.err) == (0, "")
+    assert "TP worker-2 from 2026-11-20T08:00:10Z to 2026-11-20T08:00:20Z, revision 2 by bob: port" in done.out
+    assert marked(nodescore, data_dir) == [("08:00:10", "worker-2"), ("08:00:20", "worker-2")]
+
+
+def test_a_withdrawn_label_is_no_longer_listed_and_may_be_said_again(
+    nodescore: Nodescore, data_dir: Path, key: str
+) -> None:
+    assert " withdrawn worker-2 " in nodescore("label", "withdraw", key, "--data-dir", data_dir).out
+    assert listed(nodescore, data_dir) == ""
+    assert marked(nodescore, data_dir) == []
+    assert "revision 3" in nodescore("label", "edit", key, "--verdict", "FN", "--data-dir", data_dir).out
+    assert len(marked(nodescore, data_dir)) == 3
+
+
+def test_a_change_of_what_somebody_else_has_changed_is_told(nodescore: Nodescore, data_dir: Path, key: str) -> None:
+    nodescore("label", "edit", key, "--verdict", "FP", "--author", "bob", "--data-dir", data_dir)
+    for command in (("withdraw", key), ("edit", key, "--details", "mine")):
+        done = nodescore("label", *command, "--revision", "1", "--data-dir", data_dir)
+        assert done.status != 0
+        assert f"label {key}: revision 2 holds now, not 1: bob says FP" in done.err
+    assert "revision 2 by bob" in listed(nodescore, data_dir)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["edit", "beef", "--verdict", "FP"], "there is no label beef; `nodescore label list` shows what there is"),
+        (["edit", "KEY", "--revision", "7"], "label KEY has no revision 7; "),
+        (["edit", "KEY", "--normal"], "--verdict TP contradicts --normal"),
+        (["edit", "KEY", "--start", "2026-11-21"], "--end 2026-11-20T08:00:30Z is before --start 2026-11-21T00:00:00Z"),
+        (["--node", "worker-1", "list"], "--node: stands behind `list`, not before it"),
+        (["--node", "worker-1"], "--start is needed to mark an interval"),
+    ],
+)
+def test_what_cannot_be_changed_says_why(
+    nodescore: Nodescore, data_dir: Path, key: str, arguments: list[str], line: str
+) -> None:
+    given = [key if argument == "KEY" else argument for argument in arguments]
+    at = () if given[0] == "--node" else ("--data-dir", data_dir)
+    done = nodescore("label", *given, *at)
+    assert (done.status, done.err.startswith(f"nodescore: {line.replace('KEY', key)}")) == (2, True), done.err
