@@ -97,6 +97,7 @@ def router(service: Service) -> APIRouter:
         body = template.render(
             name=name,
             source=past.source,
+            muted=service.mutes.holding(now_ms).get(name),
             since=since,
             until=until,
             ranges=RANGES,

@@ -127,6 +127,7 @@ def _now(service: Service, q: str, page: int) -> dict[str, Any]:
         "silent_count": known_count(snapshot) - len(fresh),
         "silent": _silent(snapshot, fresh.tolist(), now_ms),
         "lines": _lines(service, snapshot, shown, history, now_ms),
+        "muted": service.mutes.holding(now_ms),
     }
 
 

@@ -80,3 +80,53 @@ def test_ending_what_is_not_muted_is_404(url: str) -> None:
 def test_a_page_of_another_site_mutes_nothing(url: str, path: str, headers: dict[str, str], status: int) -> None:
     assert httpx.post(url + path, json=GIVEN, headers=headers).status_code == status
     assert httpx.get(f"{url}/api/v1/mutes").json()["history"] == []
+
+
+FORM = {"duration": "2h", "reason": "a <b>backup</b>", "author": "Zoë"}
+PAGE = "/mute?node=worker-2&cluster=eu"
+
+
+def sent(url: str, path: str = PAGE, **changed: str) -> httpx.Response:
+    """The form as a browser sends it from a page of ours."""
+    return httpx.post(url + path, data={**FORM, **changed}, headers={"Origin": url})
+
+
+def test_a_form_mutes_the_node_whose_page_says_so_until_it_is_ended(url: str) -> None:
+    kept = sent(url)
+    assert (kept.status_code, kept.headers["location"]) == (303, "node?node=worker-2&cluster=eu")
+    for path in (PAGE, "/" + kept.headers["location"]):
+        text = httpx.get(url + path).text
+        assert "2026-11-20 10:00:00 UTC" in text
+        assert "a &lt;b&gt;backup&lt;/b&gt;" in text
+    assert "<small>muted</small>" in httpx.get(url).text
+    assert sent(url, action="end").status_code == 303
+    assert "<small>muted</small>" not in httpx.get(url).text
+    assert "Alerts are muted" not in httpx.get(f"{url}/node?node=worker-2").text
+    text = httpx.get(url + PAGE).text
+    assert text.count("Zoë") == 2
+    assert ">ended<" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "why"),
+    [({"duration": "8d"}, 400, "more than 7 days"), ({"author": ""}, 400, "author: "), ({"action": "end"}, 404, "not")],
+)
+def test_a_form_that_cannot_be_kept_comes_again_with_what_was_typed(
+    url: str, changed: dict[str, str], status: int, why: str
+) -> None:
+    answer = sent(url, **changed)
+    assert answer.status_code == status
+    assert why in answer.text
+    assert 'value="a &lt;b&gt;backup&lt;/b&gt;"' in answer.text
+
+
+def test_a_form_of_another_site_mutes_nothing(url: str) -> None:
+    assert httpx.post(url + PAGE, data=FORM, headers={"Origin": "https://elsewhere.example"}).status_code == 403
+    assert httpx.get(f"{url}/api/v1/mutes").json()["history"] == []
+
+
+def test_a_false_alarm_leads_to_the_form(url: str) -> None:
+    said = {"node": "worker-2", "start": "-10s", "end": "now", "author": "Zoë"}
+    for verdict, leads in (("FP", True), ("TP", False)):
+        key = httpx.post(f"{url}/api/v1/feedback", json={**said, "verdict": verdict}).json()["key"]
+        assert (PAGE[1:].replace("&", "&amp;") in httpx.get(f"{url}/label?key={key}").text) == leads
