@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -55,8 +56,8 @@ def export(
     until_ms = options.instant_ms("--until", until, now_ms)
     interval_ms = _interval_ms(interval)
     kind = format_ or (Format.parquet if out.suffix.lower() in (".parquet", ".pq") else Format.csv)
-    if kind is Format.parquet and out == STDOUT:
-        raise DataError("Parquet cannot be written to standard output; name a file")
+    if kind is Format.parquet and out == STDOUT and sys.stdout.isatty():
+        raise DataError("Parquet is nothing for a terminal; name a file")
     with reading(settings, catalogue) as reader:
         names = reader.nodes()
         chosen = _chosen(names, node)

@@ -1,4 +1,4 @@
-"""Writers of tables: CSV to a file or standard output, Parquet to a file.
+"""Writers of tables, CSV or Parquet, to a file or to standard output.
 
 A file is written beside its place and moved there when it is whole, so that a broken export leaves nothing that looks
 like one. Raises `DataError` where it cannot be written.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from receiver.columns import Int32, NodeName, Rows
 from receiver.errors import DataError
@@ -39,7 +40,7 @@ def writer(kind: Format, out: Path, features: Sequence[str], names: Mapping[int,
     open_ = _parquet if kind is Format.parquet else _csv
     try:
         if out == STDOUT:
-            with _csv(None, features, names, with_cluster) as write:
+            with open_(None, features, names, with_cluster) as write:
                 yield write
             return
         partial = out.with_name(f".{out.name}.partial")
@@ -84,6 +85,30 @@ def _number(value: float) -> float | int | str:
     return "" if value != value else value
 
 
+class _Counted:
+    """A stream that cannot be sought in, as Parquet's writer wants it: it says how much was written."""
+
+    closed = False  # whose it is closes it
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._written = 0
+
+    def write(self, chunk: bytes) -> int:
+        self._stream.write(chunk)
+        self._written += len(chunk)
+        return len(chunk)
+
+    def tell(self) -> int:
+        return self._written
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self.flush()
+
+
 @contextmanager
 def _parquet(
     path: Path | None, features: Sequence[str], names: Mapping[int, NodeName], with_cluster: bool
@@ -96,7 +121,7 @@ def _parquet(
     text = [("node", pa.string()), *([("cluster", pa.string())] if with_cluster else [])]
     numbers = [(name, pa.float64()) for name in features]
     schema = pa.schema([("time", pa.timestamp("ms", "UTC")), *text, *numbers, ("attack", pa.int8())])
-    with parquet.ParquetWriter(path, schema, compression="zstd") as table:
+    with parquet.ParquetWriter(path or _Counted(sys.stdout.buffer), schema, compression="zstd") as table:
 
         def write(rows: Rows, attack: Int32) -> None:
             found = [names[node] for node in rows.node.tolist()]

@@ -18,7 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver import __version__
 from receiver.errors import ConfigurationError, NodescoreError, Unavailable
-from receiver.web import feedback, label_pages, model_pages, models, mute_pages, mutes, node_page, nodes, overview
+from receiver.web import (
+    data_page,
+    feedback,
+    label_pages,
+    model_pages,
+    models,
+    mute_pages,
+    mutes,
+    node_page,
+    nodes,
+    overview,
+)
 from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
 
@@ -53,6 +64,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(label_pages.router(service))
     app.include_router(mute_pages.router(service))
     app.include_router(model_pages.router(service))
+    app.include_router(data_page.router(service))
 
     @app.get("/metrics", summary="What Prometheus scrapes", tags=["operation"])
     def metrics(request: Request) -> Response:

@@ -12,11 +12,16 @@ from receiver.feedback import Feedback
 from receiver.health import Component
 from receiver.muting import Mutes
 from receiver.registry import Listed
+from receiver.settings import Settings
 from receiver.store import Activation
 
 
 class Service(Protocol):
     """The methods are called from worker threads, several at a time; none from the event loop."""
+
+    @property
+    def settings(self) -> Settings:
+        """Which store it uses."""
 
     @property
     def exposition(self) -> Exposition:

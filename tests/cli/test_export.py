@@ -77,6 +77,15 @@ def test_parquet_holds_the_same_table_with_its_types(nodescore: Nodescore, data_
     assert parquet["node"].to_pylist() == [row["node"] for row in rows]
 
 
+def test_parquet_goes_to_standard_output_byte_for_byte_as_to_a_file(
+    nodescore: Nodescore, data_dir: Path, tmp_path: Path
+) -> None:
+    nodescore("export", tmp_path / "a.parquet", "--data-dir", data_dir)
+    command = [sys.executable, "-m", "receiver", "export", "--format", "parquet", "--data-dir", data_dir]
+    piped = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[2])
+    assert piped.stdout == (tmp_path / "a.parquet").read_bytes()
+
+
 def test_a_store_without_rows_gives_the_header(nodescore: Nodescore, data_dir: Path) -> None:
     assert len(nodescore("export", "--data-dir", data_dir, "--until", "1").out.splitlines()) == 1
 
@@ -87,7 +96,6 @@ def test_a_store_without_rows_gives_the_header(nodescore: Nodescore, data_dir: P
         (["--node", "w"], "--node: the store has no node w"),
         (["--interval", "often"], "--interval: 'often' is not a duration; write it like 30s, 10m, 1h30m or 7d"),
         (["--interval", "0s"], "--interval: must be longer than 0"),
-        (["--format", "parquet"], "Parquet cannot be written to standard output; name a file"),
         (["no/such/folder/a.csv"], "no/such/folder/a.csv: cannot be written: No such file or directory"),
     ],
 )

@@ -16,6 +16,7 @@ from receiver.feedback import Feedback
 from receiver.health import Component
 from receiver.muting import Mutes
 from receiver.registry import Listed
+from receiver.settings import Settings
 from receiver.store import Activation, Finished, RowReader
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.reader import EmbeddedReader
@@ -35,6 +36,7 @@ class HeldService:
 
     scores: dict[NodeName, list[float]]
     catalogue: Catalogue = field(default_factory=load)
+    settings: Settings = field(default_factory=Settings)
     components: list[Component] = field(default_factory=list)
     reload_error: NodescoreError | None = None
     history_error: NodescoreError | None = None

@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from receiver.columns import NodeName
 from receiver.health import Component
+from receiver.settings import Settings
+from tests.cli.conftest import fill
 from tests.servers import places
 from tests.web.service import HeldService, fleet, stored
 from tests.web.versions import with_versions
@@ -198,7 +200,7 @@ def test_the_other_pages_fit_read_well_and_break_no_rule_of_their_own(
     page.wait_for_url(re.compile(r"/label\?key="))
     label = page.url.removeprefix(f"{url}/")
     models = ("models", "activate?version=pca-2", "rollback")
-    for at in (label, "labels", "feedback", f"node?node={node}", f"mute?node={node}", *models):
+    for at in (label, "labels", "feedback", f"node?node={node}", f"mute?node={node}", *models, "data"):
         page.goto(f"{url}/{at}")
         contrast, text = page.evaluate(LOWEST_CONTRAST)
         assert contrast >= 4.5, (at, text)
@@ -236,3 +238,15 @@ def test_a_version_is_activated_and_rolled_back_by_keyboard(chromium: Browser, s
     page.wait_for_url(re.compile("models"))
     assert page.get_by_role("row", name="pca-1 rolled back Ann").count() == 1
     assert said == []
+
+
+def test_a_table_is_chosen_and_downloaded_without_javascript(chromium: Browser, serve: Serve, tmp_path: Path) -> None:
+    service = HeldService({}, settings=Settings(data_dir=fill(tmp_path)))
+    page, _ = opened(chromium, f"{serve(service)}/data", java_script_enabled=False)
+    page.get_by_label("Since").fill("2026-11-20")
+    page.get_by_label("Nodes").fill("worker-1")
+    page.get_by_label("zscore").check()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download").press("Enter")
+    assert started.value.suggested_filename == "nodescore-zscore-2026-11-20T080000Z.csv"
+    assert len(started.value.path().read_text().splitlines()) == 7
