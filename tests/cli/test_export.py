@@ -81,7 +81,7 @@ def test_parquet_goes_to_standard_output_byte_for_byte_as_to_a_file(
     nodescore: Nodescore, data_dir: Path, tmp_path: Path
 ) -> None:
     nodescore("export", tmp_path / "a.parquet", "--data-dir", data_dir)
-    command = [sys.executable, "-m", "receiver", "export", "--format", "parquet", "--data-dir", data_dir]
+    command = [sys.executable, "-m", "receiver", "export", "--format", "parquet", "--data-dir", str(data_dir)]
     piped = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[2])
     assert piped.stdout == (tmp_path / "a.parquet").read_bytes()
 

@@ -36,7 +36,7 @@ class HeldService:
 
     scores: dict[NodeName, list[float]]
     catalogue: Catalogue = field(default_factory=load)
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=lambda: Settings.model_validate({}))
     components: list[Component] = field(default_factory=list)
     reload_error: NodescoreError | None = None
     history_error: NodescoreError | None = None

@@ -241,7 +241,7 @@ def test_a_version_is_activated_and_rolled_back_by_keyboard(chromium: Browser, s
 
 
 def test_a_table_is_chosen_and_downloaded_without_javascript(chromium: Browser, serve: Serve, tmp_path: Path) -> None:
-    service = HeldService({}, settings=Settings(data_dir=fill(tmp_path)))
+    service = HeldService({}, settings=Settings.model_validate({"data_dir": fill(tmp_path)}))
     page, _ = opened(chromium, f"{serve(service)}/data", java_script_enabled=False)
     page.get_by_label("Since").fill("2026-11-20")
     page.get_by_label("Nodes").fill("worker-1")

@@ -32,7 +32,7 @@ ALL = "since=2026-11-20&until=2026-11-21"
 @pytest.fixture
 def url(serve: Serve, tmp_path: Path) -> str:
     """A service whose store has six rows of worker-1 and worker-2, two of the latter's an attack."""
-    return serve(HeldService({}, settings=Settings(data_dir=labelled(fill(tmp_path)))))
+    return serve(HeldService({}, settings=Settings.model_validate({"data_dir": labelled(fill(tmp_path))})))
 
 
 def labelled(data_dir: Path) -> Path:
@@ -94,7 +94,7 @@ def test_what_the_form_does_not_offer_is_refused(url: str, query: str) -> None:
 
 
 def test_one_is_written_at_a_time_and_one_that_is_given_up_makes_way(serve: Serve, tmp_path: Path) -> None:
-    url = serve(HeldService({}, settings=Settings(data_dir=fill(tmp_path, rows=20_000))))
+    url = serve(HeldService({}, settings=Settings.model_validate({"data_dir": fill(tmp_path, rows=20_000)})))
     few = f"{url}/export?{ALL}&nodes=worker-1&interval=1d"
     with httpx.stream("GET", f"{url}/export?{ALL}", timeout=60) as slow:
         assert slow.status_code == 200
@@ -106,7 +106,7 @@ def test_one_is_written_at_a_time_and_one_that_is_given_up_makes_way(serve: Serv
 
 def test_a_table_that_breaks_off_raises_so_that_nobody_takes_it_for_the_whole(tmp_path: Path) -> None:
     async def broken() -> int:
-        exports = Exports(Settings(data_dir=fill(tmp_path, rows=5_000)))
+        exports = Exports(Settings.model_validate({"data_dir": fill(tmp_path, rows=5_000)}))
         export = await exports.start([f"--since={START_MS // 1000}", "--until=2026-11-22"])
         os.kill(export.pid, signal.SIGKILL)
         try:
