@@ -40,10 +40,18 @@ class Watched:
 
 
 def watch(
-    reader: RowReader, detector: Detector, since_ms: int, until_ms: int, progress: Progress = no_progress
+    reader: RowReader,
+    detector: Detector,
+    since_ms: int,
+    until_ms: int,
+    progress: Progress = no_progress,
+    nodes: Sequence[int] | None = None,
 ) -> list[Watched]:
-    """The nodes of a store with rows in since ≤ time < until, by name. The model's features are the reader's."""
-    found = _scores(reader, detector, since_ms, until_ms, progress)
+    """The nodes of a store with rows in since ≤ time < until, by name; of these, or all.
+
+    The model's features are the reader's.
+    """
+    found = _scores(reader, detector, since_ms, until_ms, progress, nodes)
     if not len(found.node):
         return []
     labels_of: dict[NodeName, list[Label]] = {}
@@ -84,11 +92,18 @@ class _Found:
     contribution: Float32  # [O, F]
 
 
-def _scores(reader: RowReader, detector: Detector, since_ms: int, until_ms: int, progress: Progress) -> _Found:
+def _scores(
+    reader: RowReader,
+    detector: Detector,
+    since_ms: int,
+    until_ms: int,
+    progress: Progress,
+    nodes: Sequence[int] | None,
+) -> _Found:
     states = NodeStates(detector)
     blocks: list[_Found] = []
     seen, first_ms = 0, None
-    for stored in reader.read_scores(since_ms, until_ms):
+    for stored in reader.read_scores(since_ms, until_ms, nodes):
         first_ms = int(stored.time_ms[0]) if first_ms is None else first_ms
         for start in range(0, len(stored), BLOCK_ROWS):
             scores = _again(states, stored, slice(start, start + BLOCK_ROWS))

@@ -49,16 +49,21 @@ def train(
 ) -> dict[str, Any]:
     """Train on the table at `data`, write the model to `out` and its card beside it; returns the card."""
     name = detector or DEFAULT
-    if name not in DETECTORS:
-        raise ConfigurationError(f"no detector {name}; there are: {', '.join(DETECTORS)}")
     budget = DEFAULT_FALSE_ALERTS_PER_NODE_DAY if false_alerts_per_node_day is None else false_alerts_per_node_day
-    if not budget > 0:
-        raise ConfigurationError("false alerts per node-day must be more than 0")
+    check(name, budget)
     table = tables.read(data)
     model, found = fit(table, name, budget, objective, progress)
     card = finish(model, name, created_ms, found | {"data": describe_data(table, data)})
     write(model, card, out)
     return card
+
+
+def check(name: str, budget: float) -> None:
+    """Refuse a detector that there is not, and a budget that nothing keeps."""
+    if name not in DETECTORS:
+        raise ConfigurationError(f"no detector {name}; there are: {', '.join(DETECTORS)}")
+    if not budget > 0:
+        raise ConfigurationError("false alerts per node-day must be more than 0")
 
 
 def fit(
@@ -89,10 +94,16 @@ def fit(
 
 
 def describe_data(table: Table, path: Path) -> dict[str, Any]:
-    """What a model was trained on."""
+    """What a model was trained on: a file."""
     return {
         "file": path.name,
         "sha256": hashlib.sha256(b"".join(file.read_bytes() for file in tables.files(path))).hexdigest(),
+    } | describe_rows(table)
+
+
+def describe_rows(table: Table) -> dict[str, Any]:
+    """What a model was trained on: rows."""
+    return {
         "rows": len(table),
         "attack_rows": 0 if table.attack is None else int(table.attack.sum()),
         "nodes": len(table.nodes),

@@ -18,7 +18,7 @@ from benchmarks.detection.cases import START_MS, Case, Episode, Stream, joined, 
 from benchmarks.detection.splits import Part
 from models import table as tables
 from models.measures import FALSE_AFTER_SECONDS
-from models.scenarios import dataset
+from models.scenarios import dataset, known
 from models.scenarios.dataset import Attacked
 from models.table import Table
 from receiver.columns import Bool
@@ -49,7 +49,7 @@ class _Node:
 def own(part: Part, folder: Path = dataset.DATA) -> list[Case]:
     """One model, trained on some nodes, measured on the others."""
     sessions = _sessions(folder)
-    sides = splits.scenario_nodes([[node.name for node in session] for session in sessions])
+    sides = known.sides([[node.name for node in session] for session in sessions])
     unseen = _unseen([episode for session in sessions for node in session for episode in node.episodes])
     training = [node for session in sessions for node in session if sides[node.name] == "train"]
     judged = [node for session in sessions for node in session if sides[node.name] == "measure"]

@@ -22,7 +22,8 @@ hpas              tuning  the runs whose attacks overlap, and the quiet run: eve
                   test    the runs without overlap, trained on all the others
 aks               tuning  nothing: it has no labels
                   test    each node, trained on the other
-scenarios         tuning  the training nodes: the first 70 % of each session train, the last 30 % are measured
+scenarios         tuning  the training nodes (`models.scenarios.known`): the first 70 % of each session train, the
+                          last 30 % are measured
                   test    the test nodes, trained on the training nodes; strengths of attack that training never saw
                           by themselves as well
 
@@ -46,10 +47,10 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from models.scenarios.known import Side
 from receiver.columns import Bool
 
 Part = Literal["tuning", "test"]
-Side = Literal["train", "measure"]
 # A number, or a word.
 Strength = TypeVar("Strength", int, float, str)
 
@@ -83,19 +84,6 @@ def hpas_side(runs: Sequence[str], part: Part) -> dict[str, Side]:
     if part == "test":
         return {run: "train" if run in free else "measure" for run in runs}
     return {run: "measure" if index % 2 else "train" for index, run in enumerate(free)}
-
-
-def scenario_nodes(sessions: Sequence[Sequence[str]]) -> dict[str, Side]:
-    """Of our own scenarios, the nodes to train on and those to test on, by the nodes of each session in order.
-
-    Every second node tests, by name in its first session: a session that is recorded later moves none.
-    """
-    sides: dict[str, Side] = {}
-    for nodes in sessions:
-        for node in sorted(nodes):
-            if node not in sides:
-                sides[node] = "measure" if len(sides) % 2 else "train"
-    return sides
 
 
 def unseen_strengths(strengths: Sequence[Strength]) -> set[Strength]:

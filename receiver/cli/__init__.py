@@ -15,7 +15,20 @@ from typing import Annotated
 import typer
 
 from receiver import __version__
-from receiver.cli import demo, evaluate, export, label, models, mute, relabel, replay, scenario, service, versions
+from receiver.cli import (
+    demo,
+    evaluate,
+    export,
+    label,
+    models,
+    mute,
+    relabel,
+    replay,
+    retrain,
+    scenario,
+    service,
+    versions,
+)
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -45,6 +58,7 @@ def build_app() -> typer.Typer:
         models.train,
         models.score,
         evaluate.evaluate,
+        retrain.retrain,
         replay.replay,
     ):
         app.command()(command)

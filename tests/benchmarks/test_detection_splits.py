@@ -28,17 +28,6 @@ def test_labels_of_even_asd_servers_tune_nothing() -> None:
     assert [splits.asd_may_tune(f"omi-{number}") for number in (1, 2, 3, 10)] == [True, False, True, False]
 
 
-def test_every_second_node_of_our_scenarios_tests() -> None:
-    assert splits.scenario_nodes([["c", "a", "b"]]) == {"a": "train", "b": "measure", "c": "train"}
-
-
-def test_a_later_session_moves_no_node_to_the_other_side() -> None:
-    first = splits.scenario_nodes([["b", "d"]])
-    both = splits.scenario_nodes([["b", "d"], ["a", "b", "c"]])
-    assert {node: both[node] for node in first} == first
-    assert both == {"b": "train", "d": "measure", "a": "train", "c": "measure"}
-
-
 def test_every_second_strength_is_unseen_in_training() -> None:
     assert splits.unseen_strengths([0.5, 0.25, 1.0, 0.5]) == {0.25, 1.0}
 

@@ -1,0 +1,105 @@
+"""What each row teaches, by what operators have said and what was scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.retraining import lessons
+from models.retraining.lessons import LABEL_SHARE, LABELS_SHARE
+from models.retraining.sample import Sample
+from receiver.columns import NodeName
+from receiver.store import Label
+from tests.models.nodes import START_MS, table
+
+STEP_MS = 10_000
+ROWS = 360  # of each of two nodes
+
+
+def sample(labels: list[Label]) -> Sample:
+    rows = table(nodes=2, seconds=ROWS * 10, step=10)
+    rows = rows.take(np.lexsort((rows.time_ms, rows.node)))
+    return Sample(rows, np.zeros(len(rows), np.float32), np.ones(len(rows), bool), tuple(labels))
+
+
+def label(first: int, last: int, attack: bool, created: int = 0, node: int = 0) -> Label:
+    start_ms, end_ms = START_MS + first * STEP_MS, START_MS + last * STEP_MS
+    return Label(NodeName("", f"node-{node}"), start_ms, end_ms, attack, None, "", "ann", created)
+
+
+def test_rows_inside_of_a_label_are_what_it_says() -> None:
+    taught = lessons.of(sample([label(10, 19, True), label(30, 39, False)]), None)
+    assert taught.table.attack is not None
+    assert np.flatnonzero(taught.table.attack).tolist() == list(range(10, 20))
+    assert np.flatnonzero(taught.marked).tolist() == [*range(10, 20), *range(30, 40)]
+
+
+def test_of_two_labels_the_newer_one_holds() -> None:
+    taught = lessons.of(sample([label(10, 19, True, created=1), label(15, 24, False, created=2)]), None)
+    assert taught.table.attack is not None
+    assert np.flatnonzero(taught.table.attack).tolist() == list(range(10, 15))
+
+
+@pytest.mark.parametrize(("first", "last"), [(10, 10), (10, 99)])
+def test_a_label_weighs_its_share_however_long_it_is(first: int, last: int) -> None:
+    taught = lessons.of(sample([label(first, last, True)]), None)
+    assert taught.table.weight is not None
+    others = taught.table.weight[~taught.marked].sum()
+    assert taught.table.weight[taught.marked].sum() >= LABEL_SHARE * others * 0.999
+
+
+def test_many_labels_weigh_their_share_together() -> None:
+    many = [label(place, place, True) for place in range(0, 200, 2)]
+    taught = lessons.of(sample(many), None)
+    assert taught.table.weight is not None
+    others = taught.table.weight[~taught.marked].sum()
+    assert taught.table.weight[taught.marked].sum() == pytest.approx(LABELS_SHARE * others, rel=0.01)
+
+
+def test_the_nearer_a_row_was_to_an_alarm_the_less_it_teaches() -> None:
+    mixed = sample([])
+    mixed.score[: len(mixed.score) // 2] = 0.9
+    weight = lessons.of(mixed, None).table.weight
+    assert weight is not None
+    assert weight[0] == pytest.approx(0.1 * weight[-1])
+
+
+def test_an_alert_that_nobody_has_judged_teaches_nothing_nor_what_is_near_it() -> None:
+    rows = sample([])
+    rows.score[100:110] = 2
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    assert not weight[98:121].any()
+    assert weight[90]
+    assert weight[130]
+
+
+def test_an_alert_that_an_operator_has_judged_teaches() -> None:
+    rows = sample([label(99, 110, False)])
+    rows.score[100:110] = 2
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    assert weight[99:111].all()
+
+
+def test_alerts_are_counted_on_rows_that_were_drawn_and_are_no_attack() -> None:
+    rows = sample([label(10, 19, True), label(30, 39, False)])
+    rows = replace(rows, drawn=np.arange(len(rows.table)) >= 15)
+    typical = lessons.of(rows, None).typical
+    assert not typical[:20].any()
+    assert typical[20:].all()
+
+
+def test_recorded_rows_come_behind_and_weigh_as_much_as_those_of_the_store() -> None:
+    known = table(nodes=1, seconds=1000, step=1, attack=(500, 600))
+    taught = lessons.of(sample([]), known)
+    stored = 2 * ROWS
+    assert taught.table.weight is not None
+    assert taught.table.attack is not None
+    assert taught.table.attack[stored:].sum() == 100
+    assert taught.table.weight[:stored].sum() == pytest.approx(taught.table.weight[stored:].sum())
+    assert len(taught.table.nodes) == 3
+    assert set(taught.table.node[stored:].tolist()) == {2}
+    assert taught.typical[stored:].all()

@@ -1,0 +1,36 @@
+"""Which recorded nodes teach, and which test."""
+
+from __future__ import annotations
+
+from models.scenarios import known
+from receiver.catalogue import load
+
+
+def test_every_second_node_tests() -> None:
+    assert known.sides([["c", "a", "b"]]) == {"a": "train", "b": "measure", "c": "train"}
+
+
+def test_a_later_session_moves_no_node_to_the_other_side() -> None:
+    first = known.sides([["b", "d"]])
+    both = known.sides([["b", "d"], ["a", "b", "c"]])
+    assert {node: both[node] for node in first} == first
+    assert both == {"b": "train", "d": "measure", "a": "train", "c": "measure"}
+
+
+def test_the_halves_share_no_node_and_their_attacks_are_those_that_the_rows_are_labelled_with() -> None:
+    features = load().feature_names
+    halves = [known.read(side, features) for side in ("train", "measure")]
+    names = []
+    for half in halves:
+        assert half is not None
+        assert half.table.attack is not None
+        names.append({name.node for name in half.table.nodes})
+        for node, attack in half.attacks:
+            assert half.table.nodes[node].node == attack.node
+            inside = (half.table.node == node) & (half.table.time_ms >= attack.start_ms)
+            assert half.table.attack[inside & (half.table.time_ms <= attack.end_ms)].all()
+    assert not names[0] & names[1]
+
+
+def test_there_are_no_known_attacks_with_features_of_another_catalogue() -> None:
+    assert known.read("train", ["requests_per_second"]) is None
