@@ -67,6 +67,7 @@ class Worker:
         self._queue: queue.SimpleQueue[_Request | _Order] = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
 
     def start(self) -> None:
@@ -86,7 +87,7 @@ class Worker:
             raise Unavailable(f"over {MAX_WAITING_BYTES} bytes of requests wait", retry_after_seconds=1)
         done: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
         self._waiting_bytes += len(body)
-        self._queue.put(_Request(body, headers, done))
+        self._hand_over(_Request(body, headers, done))
         try:
             return await done
         finally:
@@ -96,8 +97,17 @@ class Worker:
         """Have something done on the pipeline's thread; returns or raises as it does."""
         self._check_running()
         done: Future[None] = Future()
-        self._queue.put(_Order(run, done))
+        self._hand_over(_Order(run, done))
         done.result()
+
+    def _hand_over(self, item: _Request | _Order) -> None:
+        self._queue.put(item)
+        if self._ended.is_set():  # since this was checked: the thread may have looked into the queue for the last time
+            self._turn_all_away()
+
+    def _turn_all_away(self) -> None:
+        while items := self._take(0):
+            _turn_away(items)
 
     def _check_running(self) -> None:
         if self._stopping.is_set():
@@ -113,8 +123,8 @@ class Worker:
             self._stopping.set()
             self.on_failure()
         finally:
-            while items := self._take(0):
-                _turn_away(items)
+            self._ended.set()
+            self._turn_all_away()
 
     def _serve(self) -> None:
         flushed_ms = 0
@@ -134,12 +144,11 @@ class Worker:
 
     def _take(self, patience_ms: int) -> list[_Request | _Order]:
         """What has piled up, `MAX_GROUP` at most; waits for the first."""
-        try:
-            items: list[_Request | _Order] = [self._queue.get(timeout=patience_ms / 1000)]
-        except queue.Empty:
-            return []
-        while not self._queue.empty() and len(items) < MAX_GROUP:
-            items.append(self._queue.get_nowait())
+        items: list[_Request | _Order] = []
+        with suppress(queue.Empty):
+            items.append(self._queue.get(timeout=patience_ms / 1000))
+            while len(items) < MAX_GROUP:
+                items.append(self._queue.get_nowait())
         return items
 
     def _work(self, items: list[_Request | _Order]) -> None:

@@ -135,6 +135,35 @@ def test_a_request_after_the_stop_is_to_be_sent_again(tmp_path: Path) -> None:
     assert isinstance(answer, Unavailable)
 
 
+@pytest.mark.parametrize("kind", ["request", "order"])
+def test_what_is_handed_over_while_the_thread_ends_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with running(tmp_path) as service:
+        worker = service.worker
+        check = worker._check_running
+
+        def check_and_then_end() -> None:
+            check()
+            worker.stop()
+
+        monkeypatch.setattr(worker, "_check_running", check_and_then_end)
+        answers: list[object] = []
+
+        def hand_over() -> None:
+            if kind == "request":
+                answers.extend(write(service, request(service.now_ms())))
+            else:
+                with pytest.raises(Unavailable) as refused:
+                    worker.order(lambda: None)
+                answers.append(refused.value)
+
+        waiting = threading.Thread(target=hand_over, daemon=True)
+        waiting.start()
+        wait_until(lambda: answers, "an answer")
+        assert isinstance(answers[0], Unavailable)
+
+
 def test_an_unforeseen_error_ends_the_service_and_loses_nothing_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
