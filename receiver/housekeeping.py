@@ -12,6 +12,7 @@ import logging
 import numpy as np
 
 from receiver.pipeline import Pipeline
+from receiver.rows import TORN_HORIZON_MS
 from receiver.store.journal import TRIM_RECORDS
 
 # Trimming and retention: a few queries each.
@@ -69,7 +70,9 @@ class Housekeeping:
         pipeline, settings = self._pipeline, self._pipeline.settings
         pipeline.tail.note(pipeline.newest_seq, now_ms)
         before = settings.assembly_deadline_seconds + settings.late_horizon_seconds + settings.max_rate_gap_seconds
-        needed_seq = pipeline.assembler.needed_seq(pipeline.newest_seq)
+        # A series that has fallen silent without a marker is known of for as long as a row could be held for it.
+        silent_since_ms = now_ms if self._journal_fills_disk() else now_ms - TORN_HORIZON_MS
+        needed_seq = pipeline.assembler.needed_seq(pipeline.newest_seq, silent_since_ms)
         done_seq = min(pipeline.store.consumed_seq, pipeline.tail.unneeded(needed_seq, int(before * 1000)))
         while pipeline.store.trim(done_seq, ANY_TIME) == TRIM_RECORDS:
             pass
@@ -77,15 +80,21 @@ class Housekeeping:
     def _make_room(self, now_ms: int, wall_ms: int) -> None:
         """Delete old rows; where none are left and the journal takes the room, give up the rows that it is kept for."""
         store, settings = self._pipeline.store, self._pipeline.settings
-        nearly_full = self._pipeline.store_bytes > HISTORY_SHARE * settings.max_disk_bytes
         gone = 0
         if settings.store is None:  # else the outbox deletes what it has passed on
             gone = store.delete_before(wall_ms - int(settings.retention_days * 86_400_000))
-            if nearly_full:
+            if self._nearly_full():
                 gone += store.delete_before(wall_ms - MIN_HISTORY_SECONDS * 1000)
-        if nearly_full and not gone and store.journal.bytes > JOURNAL_SHARE * settings.max_disk_bytes:
+        if not gone and self._journal_fills_disk():
             given_up = self._pipeline.assembler.let_go(now_ms)
             self._pipeline.metrics.rows_given_up["disk"].inc(given_up.for_room)
+
+    def _nearly_full(self) -> bool:
+        return self._pipeline.store_bytes > HISTORY_SHARE * self._pipeline.settings.max_disk_bytes
+
+    def _journal_fills_disk(self) -> bool:
+        budget_bytes = self._pipeline.settings.max_disk_bytes
+        return self._nearly_full() and self._pipeline.store.journal.bytes > JOURNAL_SHARE * budget_bytes
 
     def _forget_idle_series(self, now_ms: int) -> None:
         pipeline = self._pipeline

@@ -65,6 +65,27 @@ def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
         assert records(21, scrape(21)) < 6
 
 
+def test_the_journal_is_kept_for_an_hour_for_series_that_fall_silent_without_a_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
+    with running(tmp_path, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
+        house = Housekeeping(pipeline, NOW_MS)
+
+        def records(step: int, instances: list[str]) -> int:
+            at_ms = NOW_MS + step * STEP_MS
+            samples = [one for instance in instances for one in scrape(step, instance)]
+            pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
+            pipeline.flush(at_ms + DEADLINE_MS)
+            house.keep(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
+            return int(pipeline.store.journal.records)
+
+        assert [records(step, ["a:9100", "b:9100"]) for step in range(10)][-1] < 6
+        kept = [records(step, ["a:9100"]) for step in range(10, 360, 10)]
+        assert kept == list(range(kept[0], kept[0] + 35))
+        assert [records(step, ["a:9100"]) for step in range(370, 380)][-1] < 6
+
+
 def test_near_the_disk_budget_rows_that_lack_a_sample_are_given_up_and_counted(tmp_path: Path) -> None:
     with running(tmp_path, max_disk_bytes=1024**2, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
         house = Housekeeping(pipeline, NOW_MS)

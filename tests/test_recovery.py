@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from receiver.housekeeping import Housekeeping
 from receiver.pipeline import Pipeline
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape, stored
-from tests.torn_scrapes import FEATURES, Torn, torn_scrapes
+from tests.torn_scrapes import DISK_A, DISK_B, FEATURES, IDLE_0, IDLE_1, LOAD_1, STALE, Torn, torn_scrapes
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
 
 
@@ -140,7 +140,97 @@ def in_the_end(
     }
 
 
+def after_a_long_silence(folder: Path, monkeypatch: pytest.MonkeyPatch, flush_before_crash: bool) -> list[list[float]]:
+    """The rows of two connections with a disk each that stand still for ten minutes, and come back one by one.
+
+    The service holds no more whole rows than it has to, as that of a large fleet; it crashes in between.
+    """
+    monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
+
+    def disk(device: str, value: float, step: int) -> Series:
+        return series("node_disk_read_bytes_total", value, NOW_MS + step * STEP_MS, device=device)
+
+    back_ms = NOW_MS + 600_000
+    with running(folder) as pipeline:
+        house = Housekeeping(pipeline, NOW_MS)
+        for step in (0, 1):
+            both = [disk("sda", 1000.0 * step, step), disk("sdb", 10.0 * step, step)]
+            pipeline.ingest(body(1, both), HEADERS[1], NOW_MS + step * STEP_MS)
+        for at_ms in range(NOW_MS + STEP_MS, back_ms, STEP_MS):
+            pipeline.flush(at_ms)
+            house.keep(at_ms, at_ms)
+        pipeline.ingest(body(1, [disk("sda", 2000.0, 2)]), HEADERS[1], back_ms)
+        if flush_before_crash:
+            pipeline.flush(back_ms + DEADLINE_MS)
+        house.keep(back_ms + DEADLINE_MS, back_ms + DEADLINE_MS)
+    restarted_ms = back_ms + 2 * DEADLINE_MS
+    with running(folder, restarted_ms) as pipeline:
+        pipeline.flush(restarted_ms + DEADLINE_MS)
+        pipeline.ingest(body(1, [disk("sda", 3000.0, 3)]), HEADERS[1], restarted_ms + DEADLINE_MS)
+        behind_ms = restarted_ms + 600_000
+        pipeline.flush(behind_ms)
+        pipeline.ingest(body(1, [disk("sdb", 20.0, 2)]), HEADERS[1], behind_ms)
+        pipeline.ingest(body(1, [disk("sdb", 30.0, 3)]), HEADERS[1], behind_ms)
+        pipeline.flush(behind_ms + DEADLINE_MS)
+    rows, _ = stored(folder)
+    return rows
+
+
+@pytest.mark.parametrize("flush_before_crash", [False, True])
+def test_a_row_that_lacks_a_series_of_before_a_long_silence_is_still_made_whole_after_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flush_before_crash: bool
+) -> None:
+    rows = after_a_long_silence(tmp_path, monkeypatch, flush_before_crash)
+    disk_read = 2 + CATALOGUE.feature_names.index("disk_read")
+    assert [row[disk_read] for row in rows] == [0.0, 1010.0, 2020.0, 3030.0]
+
+
 CRASHES = st.sets(st.integers(0, 30), max_size=4)
+
+# What the row of 30 s lacks was last seen in a record that came long before those of all rows that are held.
+SEEN_LONG_BEFORE = Torn(
+    requests=[
+        (0, [(IDLE_0, 0, 1.0), (IDLE_1, 0, 2.0), (DISK_B, 0, 16.0)]),
+        (0, [(LOAD_1, 0, 4.0)]),
+        (0, [(DISK_A, 0, 8.0)]),
+        (10_000, [(IDLE_0, 10_000, STALE), (IDLE_1, 10_000, STALE), (DISK_B, 10_000, 512.0)]),
+        (10_000, [(DISK_A, 10_000, 256.0)]),
+        (85_000, [(LOAD_1, 10_000, 128.0)]),
+        (85_000, [(LOAD_1, 20_000, STALE)]),
+        (95_000, [(DISK_A, 20_000, 8192.0)]),
+        (95_000, [(DISK_A, 30_000, 262_144.0)]),
+        (95_000, [(DISK_A, 40_000, STALE)]),
+        (620_000, [(DISK_B, 20_000, 16_384.0)]),
+        (620_000, [(DISK_B, 30_000, STALE)]),
+    ],
+    expected={
+        0: {"cpu_sec_idle": 3.0, "load1": 4.0, "disk_read": 24.0},
+        10_000: {"load1": 128.0, "disk_read": 768.0},
+        20_000: {"disk_read": 24_576.0},
+        30_000: {"disk_read": 262_144.0},
+    },
+)
+
+# What the row of 30 s lacks is seen before that row leaves, and was not known of when it opened.
+SEEN_WHILE_OPEN = Torn(
+    requests=[
+        (0, [(IDLE_0, 0, 1.0), (IDLE_1, 0, 2.0), (LOAD_1, 0, 4.0), (DISK_A, 0, 8.0)]),
+        (0, [(DISK_B, 0, 16.0)]),
+        (18_000, [(IDLE_0, 10_000, STALE), (IDLE_1, 10_000, STALE), (LOAD_1, 10_000, STALE), (DISK_A, 10_000, 256.0)]),
+        (28_000, [(DISK_A, 20_000, 8192.0)]),
+        (30_000, [(DISK_A, 30_000, 262_144.0)]),
+        (85_000, [(DISK_B, 10_000, 512.0)]),
+        (85_000, [(DISK_B, 20_000, 16_384.0)]),
+        (115_000, [(DISK_A, 40_000, STALE)]),
+        (630_000, [(DISK_B, 30_000, STALE)]),
+    ],
+    expected={
+        0: {"cpu_sec_idle": 3.0, "load1": 4.0, "disk_read": 24.0},
+        10_000: {"disk_read": 768.0},
+        20_000: {"disk_read": 24_576.0},
+        30_000: {"disk_read": 262_144.0},
+    },
+)
 
 
 @settings(max_examples=40)
@@ -153,6 +243,8 @@ def test_whatever_connection_is_behind_and_wherever_it_crashes_all_rows_are_exac
 
 @settings(max_examples=40)
 @given(torn=torn_scrapes(series_come=False, first_in_time=True), crashes=CRASHES, idle_flushes=st.booleans())
+@example(torn=SEEN_LONG_BEFORE, crashes={10}, idle_flushes=False)
+@example(torn=SEEN_WHILE_OPEN, crashes={7}, idle_flushes=False)
 def test_so_are_rows_of_known_series_where_the_journal_is_trimmed_as_early_as_can_be(
     torn: Torn, crashes: set[int], idle_flushes: bool
 ) -> None:

@@ -11,6 +11,7 @@ held        what the loops go over: arrays of series, targets, rows and cells; r
 
 from receiver.rows.assembler import Assembler, Room, Timing
 from receiver.rows.departure import Departure, GivenUp, Leaving, Sums
+from receiver.rows.held import TORN_HORIZON_MS
 from receiver.rows.tail import Tail
 
-__all__ = ["Assembler", "Departure", "GivenUp", "Leaving", "Room", "Sums", "Tail", "Timing"]
+__all__ = ["TORN_HORIZON_MS", "Assembler", "Departure", "GivenUp", "Leaving", "Room", "Sums", "Tail", "Timing"]

@@ -62,6 +62,7 @@ def take(
                     touch(held, target)
             if (row["left"] or row["late"]) and time_ms[i] >= entry["seen_ms"]:
                 entry["seen_ms"] = time_ms[i]
+                entry["seen_seq"] = seq
                 entry["live"] = not stale
     return len(series)
 
@@ -171,6 +172,7 @@ def _open(held: Held, target_id: int, time_ms: int, seq: int, now_ms: int) -> in
     row["time_ms"] = time_ms
     row["since_ms"] = now_ms
     row["first_seq"] = row["pending_seq"] = row["last_seq"] = seq
+    row["needed_seq"] = target["known_seq"] or seq
     row["begin"] = begin
     beside = target["recent"]
     if beside == OPEN and target["last_ms"] == NONE and head["doubted_seq"] and target_id < head["known_targets"]:

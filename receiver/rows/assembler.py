@@ -25,7 +25,7 @@ A scrape has no id and no end mark: its samples share a timestamp and arrive in 
 What comes of it is exact or missing, as long as a connection keeps the order of each series. It lacks a series only
 - that is new, and whose first samples come when the row of the others has been let go;
 - that a new one of its term was taken to replace, where the row is let go before its samples come;
-- or, after a restart, of which the journal's tail has no sample.
+- or that had been silent for over an hour, when a restart came between the others' samples and its own.
 """
 
 from __future__ import annotations
@@ -93,10 +93,16 @@ class Assembler:
         oldest = oldest_seq(self._held)
         return newest_seq if oldest == NONE else oldest - 1
 
-    def needed_seq(self, newest_seq: int) -> int:
-        """The oldest journal record that a held row would have to be rebuilt from; the next where there is none."""
-        rows = self._held.rows
-        return int(rows["first_seq"][rows["begin"] != NONE].min(initial=newest_seq + 1))
+    def needed_seq(self, newest_seq: int, silent_since_ms: int) -> int:
+        """The oldest journal record that a restart needs; the next where there is none.
+
+        Held rows would have to be rebuilt from it, or it says what was last seen of a live series, which may have been
+        silent since `silent_since_ms` at the longest: a row that comes must know that it lacks it.
+        """
+        rows, series = self._held.rows, self._held.series
+        known = series["live"] & (series["seen_seq"] > 0) & (series["arrived_ms"] >= silent_since_ms)
+        oldest = series["seen_seq"][known].min(initial=newest_seq + 1)
+        return int(rows["needed_seq"][rows["begin"] != NONE].min(initial=oldest))
 
     def doubt(self, seq: int) -> None:
         """Know that what this journal record begins, rows and series, may have begun in records that are gone.
@@ -114,8 +120,9 @@ class Assembler:
         self._all_of(len(series), lambda begin: place(self._held, target_of, series, begin))
 
     def restart_waiting(self, now_ms: int) -> None:
-        """Give every row its full time again."""
+        """Give every row, and every series that is silent, its full time again."""
         self._held.rows["since_ms"] = now_ms
+        self._held.series["arrived_ms"] = now_ms
 
     def idle(self, before_ms: int) -> list[int]:
         """Series of which nothing has come in since then."""

@@ -4,7 +4,7 @@ Ids are indices. A target's series have *slots*; each of its held rows has `room
 Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, whole or torn,
 by age (`before`, `after`): rings through the rows `OPEN`, `WHOLE` and `TORN`, which are nothing else.
 
-Costs 56 bytes a series, 64 and one a catalogue term a target, 80 a held row and 9 a cell, twice where arrays have
+Costs 64 bytes a series, 72 and one a catalogue term a target, 88 a held row and 9 a cell, twice where arrays have
 just grown. `arriving`, `leaving` and `forgetting` work on them.
 """
 
@@ -27,6 +27,7 @@ SERIES = np.dtype(
         ("live", np.bool_),  # from its first sample on, until a staleness marker
         ("born_ms", np.int64),  # of its first sample; 1: there may have been older ones; 0: none has come
         ("seen_ms", np.int64),  # of its newest sample or marker in a row that has left; 0: never
+        ("seen_seq", np.int64),  # journal record from which on a restart would know of that; 0: there is none
         ("arrived_ms", np.int64),  # when a sample of any time last came in
         ("last_ms", np.int64),  # of the newest value in a row that has left, for rates; 0: there is none
         ("last_value", np.float64),
@@ -47,6 +48,7 @@ TARGET = np.dtype(
         ("last_ms", np.int64),  # of the newest row that has left; -1: none has
         ("gone_ms", np.int64),  # of the newest row that is no longer held; -1: all are
         ("interval_ms", np.int64),  # 0: not known
+        ("known_seq", np.int64),  # the oldest `seen_seq` of what its next row may lack; 0: no row has left
     ],
     align=True,
 )
@@ -66,6 +68,7 @@ ROW = np.dtype(
         ("time_ms", np.int64),
         ("since_ms", np.int64),  # when it came into its ring
         ("first_seq", np.int64),  # journal record that opened it
+        ("needed_seq", np.int64),  # that, or an older one, without which a restart would not know what it lacks
         ("pending_seq", np.int64),  # oldest journal record that no departure has had the effect of
         ("last_seq", np.int64),  # newest journal record that has changed it
         ("begin", np.int64),  # its first cell; NONE: the row is free

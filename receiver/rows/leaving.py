@@ -134,6 +134,7 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
     sums.present[place] = 0
     sums.missing[place] = False
     some = lacks = torn = False
+    known_seq = row["first_seq"]
     s = target["first"]
     while s != NONE:
         entry = held.series[s]
@@ -162,11 +163,16 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
                 lacks = sums.missing[place, term] = True
             if not again:
                 entry["seen_ms"] = at_ms
+                entry["seen_seq"] = row["first_seq"]
                 entry["live"] = not stale
         elif held.state[cell] & EXPECTED:
             lacks = torn = sums.missing[place, term] = True
+        if entry["live"] and entry["seen_seq"] and entry["seen_ms"] >= at_ms - TORN_HORIZON_MS:
+            known_seq = min(known_seq, entry["seen_seq"])
         s = entry["next"]
     row["torn"] = torn
+    if not again:
+        target["known_seq"] = known_seq
     leaving.node[place] = target["node"]
     leaving.time_ms[place] = at_ms
     leaving.seq[place] = row["last_seq"]
