@@ -60,6 +60,11 @@ class Settings(BaseModel):
     listen: Annotated[str, BeforeValidator(_split_listen)] = Field(
         "127.0.0.1:9201", description="Address and port to serve on; port 0 takes a free one."
     )
+    web_config: Path | None = Field(
+        None,
+        description="YAML file of TLS, users, tokens and permissions (docs/web-config.md). Without it everybody who "
+        "reaches the address may do everything.",
+    )
     data_dir: Path = Field(
         Path("nodescore-data"), description="Folder of the journal, the embedded store and the models."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from receiver.catalogue import Catalogue
 from receiver.errors import ConfigurationError
@@ -54,3 +55,10 @@ def timescale(dsn: str) -> tuple[None, str]:
     from receiver.store.timescale import probe
 
     return None, probe(dsn)
+
+
+def web_config(path: Path) -> tuple[None, str]:
+    """The file, and all that it names, can be used."""
+    from receiver.web.access import check
+
+    return None, f"{path}: {check(path)}"

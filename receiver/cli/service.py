@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -11,6 +12,13 @@ from receiver.cli import options
 from receiver.errors import NodescoreError
 
 T = TypeVar("T")
+
+WebConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--web-config", help="YAML file of TLS, users, tokens and permissions. [default: none]", show_default=False
+    ),
+]
 
 ListenOption = Annotated[
     str | None, typer.Option("--listen", help="HOST:PORT. [default: 127.0.0.1:9201]", show_default=False)
@@ -23,6 +31,7 @@ def serve(
     store: options.StoreOption = None,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
+    web_config: WebConfigOption = None,
 ) -> None:
     """Take remote write, score nodes, and show the scores on /metrics and a page.
 
@@ -32,7 +41,7 @@ def serve(
     """
     from receiver.web.server import serve as run
 
-    loaded, _ = options.load(config, listen=listen, data_dir=data_dir, store=store, model=model)
+    loaded, _ = options.load(config, listen=listen, data_dir=data_dir, store=store, model=model, web_config=web_config)
     run(loaded)
 
 
@@ -42,10 +51,11 @@ def check(
     store: options.StoreOption = None,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
+    web_config: WebConfigOption = None,
 ) -> None:
     """Try everything that `serve` needs, and change nothing.
 
-    One line for each: settings, catalogue, model, store. Ends with status 2 where one is at fault.
+    One line for each: settings, catalogue, model, store, web configuration. Ends with status 2 where one is at fault.
 
         nodescore check --config nodescore.toml
     """
@@ -53,7 +63,7 @@ def check(
     from receiver import settings as all_settings
     from receiver.cli import checks
 
-    flags = {"listen": listen, "data_dir": data_dir, "store": store, "model": model}
+    flags = {"listen": listen, "data_dir": data_dir, "store": store, "model": model, "web_config": web_config}
     checking = _Checking()
     settings = checking.line("settings", lambda: checks.settings(all_settings.load(flags, config)))
     if settings is not None:
@@ -66,6 +76,8 @@ def check(
             if settings.store is not None:
                 dsn = settings.store.get_secret_value()
                 checking.line("timescaledb", lambda: checks.timescale(dsn))
+        if (web_config := settings.web_config) is not None:
+            checking.line("web config", lambda: checks.web_config(web_config))
     raise typer.Exit(2 if checking.faults else 0)
 
 

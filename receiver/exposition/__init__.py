@@ -4,8 +4,18 @@ In: the scores of each flush (`Exposition.update`), and counts from every stage 
 OpenMetrics exposition, as the scraper asks. The only importer of prometheus_client.
 """
 
-from receiver.exposition.metrics import Dropped, GivenUp, Metrics, Protocol, RowKind, StatusCode
+from receiver.exposition.metrics import AccessRefused, Dropped, GivenUp, Metrics, Protocol, RowKind, StatusCode
 from receiver.exposition.nodes import Exposition
 from receiver.exposition.snapshot import Snapshot
 
-__all__ = ["Dropped", "Exposition", "GivenUp", "Metrics", "Protocol", "RowKind", "Snapshot", "StatusCode"]
+__all__ = [
+    "AccessRefused",
+    "Dropped",
+    "Exposition",
+    "GivenUp",
+    "Metrics",
+    "Protocol",
+    "RowKind",
+    "Snapshot",
+    "StatusCode",
+]

@@ -20,6 +20,8 @@ Protocol = Literal["v1", "v2", "unknown"]
 StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
 # Why the HTTP side ended a connection itself.
 Dropped = Literal["header_timeout", "body_timeout", "answer_timeout", "malformed", "size", "room"]
+# Why a request was not let in: 401, 403, or 503 because too many passwords wait to be checked.
+AccessRefused = Literal["credentials", "role", "busy"]
 RowKind = Literal["complete", "incomplete", "remade", "filled"]
 # Why a row was no longer held for a sample that it lacks: an hour is over, max_open_samples, or max_disk_bytes.
 GivenUp = Literal["age", "room", "disk"]
@@ -63,6 +65,15 @@ class Metrics:
             "Connections ended for too little (timeouts), too much (size), or to make room for others.",
             "reason",
             get_args(Dropped),
+        )
+        self.access_refused = by(
+            "access_refused",
+            "Requests that were not let in: wrong or no credentials, a role that is not granted, or too many to check.",
+            "reason",
+            get_args(AccessRefused),
+        )
+        self.web_config_failures = counter(
+            "web_config_failures", "Web configurations refused while running; what held before still does."
         )
         self.received_bytes = counter("received_bytes", "Compressed bytes of remote-write bodies.")
         self.samples_received = counter("samples_received", "Samples in valid requests, wanted or not.")

@@ -30,8 +30,10 @@ from receiver.web import (
     nodes,
     overview,
 )
+from receiver.web.access import Access
 from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
+from receiver.web.reloading import reload_all
 
 # Nothing comes from elsewhere, nothing is run that is not a file of ours, nobody frames the page. Without any referrer,
 # browsers would hide from us that a form is ours.
@@ -46,8 +48,8 @@ STRICT_HEADERS = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
-    """An app that answers for `service`; starting and stopping the service is the caller's."""
+def create_app(service: Service, access: Access | None = None) -> FastAPI:
+    """An app that answers for `service`; starting and stopping the service is the caller's, and so is the gate."""
     # The documentation pages of FastAPI fetch their scripts from a CDN; the description itself is at /openapi.json.
     app = FastAPI(title="Nodescore", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
@@ -85,9 +87,9 @@ def create_app(service: Service) -> FastAPI:
         lines = [f"{component.name}: {component.state}: {component.text}" for component in status]
         return PlainTextResponse("\n".join([first, *lines]) + "\n", status_code=503 if down else 200)
 
-    @app.post("/-/reload", summary="Load the model again", tags=["operation"])
+    @app.post("/-/reload", summary="Read the web configuration and the model again", tags=["operation"])
     def reload() -> PlainTextResponse:
-        return PlainTextResponse(service.reload() + "\n")
+        return PlainTextResponse(reload_all(service, access) + "\n")
 
     return app
 

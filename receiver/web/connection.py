@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from receiver.exposition import Dropped
 from receiver.settings import MAX_COMPRESSED_BYTES
+from receiver.web.access.tls import names_of
 from receiver.web.room import Room, State
 
 # What Node.js and most proxies allow; senders' headers have 300 bytes in 8 lines.
@@ -45,10 +46,14 @@ class Connection(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._part: Literal["header", "body"] | None = "header"  # of the request that arrives
         self._arrived_bytes = 0  # of it
+        self._certificate_names: frozenset[str] = frozenset()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Opened by the sender."""
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._certificate_names = names_of(tls.getpeercert())
         room = self._room
         room.metrics.connections.inc()
         room.arriving[self] = None
@@ -86,6 +91,8 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request."""
         self._part = "header"
         super().on_message_begin()
+        if self._certificate_names:
+            self.scope["state"]["certificate_names"] = self._certificate_names
 
     def on_headers_complete(self) -> None:
         """Its header is there: the app starts."""

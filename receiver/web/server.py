@@ -22,8 +22,10 @@ from receiver.errors import NodescoreError
 from receiver.follower import Follower
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
+from receiver.web.access import Access, check, guarded
 from receiver.web.app import create_app
 from receiver.web.connection import connection_class
+from receiver.web.reloading import Reloading
 from receiver.web.room import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, Limits, Room
 from receiver.web.write import with_remote_write
 
@@ -47,23 +49,31 @@ def build(settings: Settings) -> Service:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.web_config is not None:
+        check(settings.web_config)
     keep_freed_memory()
     listener = listen(settings.listen)
     service = build(settings)
+    access = None if settings.web_config is None else Access(settings.web_config, service.exposition.metrics)
+    reloading = Reloading(service, access)
     service.start()
     try:
-        log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-        run(service, listener, Limits(connections=room_for_connections()))
+        reloading.start()
+        signal.signal(signal.SIGHUP, reloading.ask)
+        scheme = "http" if access is None or access.tls is None else "https"
+        log.info("listening on %s://%s:%d", scheme, *listener.getsockname()[:2])
+        run(service, listener, Limits(connections=room_for_connections()), access)
     finally:
+        reloading.stop()
         service.stop()
         log.info("stopped")
     if service.worker.failed:
         raise NodescoreError("the pipeline has failed; see the log. What was acknowledged is in the journal")
 
 
-def run(service: Service, listener: socket.socket, limits: Limits) -> None:
+def run(service: Service, listener: socket.socket, limits: Limits, access: Access | None = None) -> None:
     """Answer on a listening socket until a signal comes."""
-    server = uvicorn.Server(config(service, limits))
+    server = uvicorn.Server(config(service, limits, access))
 
     def end() -> None:
         server.should_exit = True
@@ -77,10 +87,11 @@ def run(service: Service, listener: socket.socket, limits: Limits) -> None:
         server.run(sockets=[listener])
 
 
-def config(service: Service, limits: Limits) -> uvicorn.Config:
-    """All that answers, within limits."""
-    return uvicorn.Config(
-        with_remote_write(service, create_app(service)),
+def config(service: Service, limits: Limits, access: Access | None = None) -> uvicorn.Config:
+    """All that answers, within limits, for those who may."""
+    app = with_remote_write(service, create_app(service, access))
+    made = uvicorn.Config(
+        app if access is None else guarded(access, app),
         http=connection_class(Room(limits, service.exposition.metrics)),
         ws="none",
         log_config=None,
@@ -89,6 +100,9 @@ def config(service: Service, limits: Limits) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    made.load()
+    made.ssl = None if access is None else access.tls
+    return made
 
 
 def room_for_connections() -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli import busy_model
 from tests.cli.conftest import Nodescore
+from tests.web.guarded import HASH
 
 
 @pytest.fixture
@@ -85,4 +86,16 @@ def test_a_timescaledb_that_does_not_answer_is_a_fault_without_its_password(node
     done = nodescore("check", "--model", model, "--store", "postgresql://user:hunter2@127.0.0.1:1/db")
     assert done.status == 2
     assert "FAULT  timescaledb: " in done.out
+    assert "hunter2" not in done.out
+
+
+def test_a_web_configuration_has_a_line_without_its_secrets(nodescore: Nodescore, model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text(f'basic_auth_users: {{ann: "{HASH}"}}')
+    done = nodescore("check", "--model", model, "--data-dir", tmp_path / "data", "--web-config", file)
+    assert (done.status, done.out.splitlines()[-1]) == (0, f"ok     web config: {file}: no TLS, 1 user")
+    file.write_text("basic_auth_users: {ann: hunter2}")
+    done = nodescore("check", "--model", model, "--data-dir", tmp_path / "data", "--web-config", file)
+    assert done.status == 2
+    assert f"FAULT  web config: web configuration {file}: basic_auth_users: user ann: not a bcrypt hash" in done.out
     assert "hunter2" not in done.out

@@ -10,7 +10,9 @@ import receiver
 from receiver.cli import build_app
 from tests.cli.conftest import Nodescore
 
-COMMANDS = [command.callback.__name__ for command in build_app().registered_commands if command.callback]
+COMMANDS = [
+    command.callback.__name__.replace("_", "-") for command in build_app().registered_commands if command.callback
+]
 
 
 def test_the_version_is_told(nodescore: Nodescore) -> None:

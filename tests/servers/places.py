@@ -48,6 +48,7 @@ TOOLS = {
     "sqlite3": "sqlite3",
     "gcc": "gcc",
     "curl": "curl",
+    "openssl": "openssl",
 }
 GROUPS = Path("/sys/fs/cgroup")
 PROMETHEUS_AT_LEAST = (3, 5)  # the first long-term release that sends remote write 2.0

@@ -24,7 +24,7 @@ from receiver.cli.processes import free_port
 from tests.servers import places
 from tests.servers.process import Process, wait_until
 
-CONTAINER_PASSWORD = "only-for-tests"  # noqa: S105  a server on loopback that lives as long as the test run
+CONTAINER_PASSWORD = "only-for-tests"
 
 
 class TimescaleServer(Protocol):

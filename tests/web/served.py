@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,11 @@ SEND_BUFFER_BYTES = 64 * 1024
 
 
 @contextmanager
-def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
-    """The address on which it answers; what the kernel takes of an answer that nobody reads is little there."""
+def served(config: uvicorn.Config, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, int]]:
+    """The address on which it answers, to a client's TLS where it is given one.
+
+    What the kernel takes of an answer that nobody reads is little there.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     server = uvicorn.Server(config)
@@ -24,7 +28,8 @@ def served(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
     host, port = listening.getsockname()
     try:
         # The socket listens already, so this waits for the server rather than being refused by it.
-        httpx.get(f"http://{host}:{port}/-/healthy", timeout=30).raise_for_status()
+        url = f"{'http' if tls is None else 'https'}://{host}:{port}/-/healthy"
+        httpx.get(url, verify=tls or True, timeout=30).raise_for_status()
         yield host, port
     finally:
         server.should_exit = True

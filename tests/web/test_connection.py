@@ -5,7 +5,6 @@ Every test that waits for the server to give up waits for the end of a connectio
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from receiver.web.room import Limits, Room
 from receiver.web.server import config
 from tests import counting_model
 from tests.servers.process import wait_until
+from tests.web.sender import Sender
 from tests.web.served import served
 from tests.web.service import HeldService, fleet
 from tests.wire.requests import body, series
@@ -44,44 +44,6 @@ HALF_CHUNK = b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chun
 CHUNKED = b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 SOON = Limits(header_seconds=0.2, body_seconds=0.2, answer_seconds=0.2)
 SOON_UNREAD = Limits(answer_seconds=0.2)  # however long the answer takes to be made
-
-
-class Sender:
-    """One connection, byte for byte."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=30)
-
-    def send(self, data: bytes) -> Sender:
-        self.socket.sendall(data)
-        return self
-
-    def answer(self) -> httpx.Response:
-        """The next answer, of which the next byte is left alone."""
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            byte = self.socket.recv(1)
-            assert byte, f"closed after {head!r}"
-            head += byte
-        status, *fields = head.decode().split("\r\n")[:-2]
-        headers = httpx.Headers(
-            [(name, value.strip()) for name, _, value in (field.partition(":") for field in fields)]
-        )
-        left, content = int(headers.get("content-length", 0)), b""
-        while len(content) < left:
-            content += self.socket.recv(left - len(content))
-        return httpx.Response(int(status.split()[1]), headers=headers, content=content)
-
-    def read_to_end(self) -> bytes:
-        """All until the server closes, or cuts the connection."""
-        content = b""
-        with suppress(ConnectionResetError):
-            while data := self.socket.recv(65536):
-                content += data
-        return content
-
-    def is_closed(self) -> bool:
-        return self.read_to_end() == b""
 
 
 class Server:
