@@ -17,12 +17,12 @@ from receiver.errors import Conflict
 from receiver.feedback import next_revision
 from receiver.store import Label, Moment, Verdict
 from receiver.store.labelling import KEY_CHARACTERS, MAX_TEXT_CHARACTERS
+from receiver.web.author import Author
 from receiver.web.instants import format_instant, parse_instant_ms
 from receiver.web.origin import json_from_here
 from receiver.web.protocol import Service
 
 MAX_NAME_CHARACTERS = 1000
-MAX_AUTHOR_CHARACTERS = 200
 # An instant as text.
 MAX_TIME_CHARACTERS = 64
 MAX_LABELS = 10_000
@@ -44,7 +44,7 @@ class Said(BaseModel):
         description="Of the alert, or of its absence: TP and FN say that it was an attack, FP and TN that it was not."
     )
     details: str = Field("", max_length=MAX_TEXT_CHARACTERS)
-    author: str = Field(min_length=1, max_length=MAX_AUTHOR_CHARACTERS)
+    author: Author = Field("", validate_default=True)
 
 
 class NewFeedback(Said):
@@ -148,7 +148,7 @@ def router(service: Service) -> APIRouter:
     def delete(
         key: Key,
         revision: Annotated[int, Query(ge=1, description="The one that is withdrawn; 409 where it is not the newest.")],
-        author: Annotated[str, Query(min_length=1, max_length=MAX_AUTHOR_CHARACTERS)],
+        author: Annotated[Author, Query()],
     ) -> LabelAnswer:
         return answer(withdraw(service, key, revision, author))
 

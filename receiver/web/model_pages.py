@@ -22,6 +22,7 @@ from receiver.registry import State
 from receiver.store import Activation, ModelVersion
 from receiver.store.models import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
 from receiver.web import measures
+from receiver.web.author import Author
 from receiver.web.forms import answered, fields, read
 from receiver.web.measures import Compared, Measured
 from receiver.web.protocol import Service
@@ -41,7 +42,7 @@ class Confirmed(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
+    by: Author
     reason: str = Field(max_length=MAX_REASON_CHARACTERS)
     last: int = Field(ge=0)  # the log's last entry as the form knew it; 0 where there was none
     despite: Literal["", "yes"]  # the gate's refusal

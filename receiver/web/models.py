@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from receiver.registry import Listed, State
 from receiver.store import Activation
-from receiver.store.models import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
+from receiver.store.models import MAX_REASON_CHARACTERS
+from receiver.web.author import Author
 from receiver.web.instants import format_instant
 from receiver.web.origin import json_from_here
 from receiver.web.protocol import Service
@@ -48,7 +49,7 @@ class Change(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: str = Field("api", min_length=1, max_length=MAX_NAME_CHARACTERS)
+    by: Author = Field("api", validate_default=True)
     reason: str = Field("", max_length=MAX_REASON_CHARACTERS)
 
 

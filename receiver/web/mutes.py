@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from receiver.store import Mute
 from receiver.store.mutes import MAX_REASON_CHARACTERS
-from receiver.web.feedback import MAX_AUTHOR_CHARACTERS, MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant
+from receiver.web.author import Author
+from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant
 from receiver.web.instants import format_instant, parse_duration_ms
 from receiver.web.origin import json_from_here
 from receiver.web.protocol import Service
@@ -28,7 +29,7 @@ class End(BaseModel):
         None, max_length=MAX_NAME_CHARACTERS, description="Needed where several clusters have the node."
     )
     reason: str = Field("", max_length=MAX_REASON_CHARACTERS)
-    author: str = Field(min_length=1, max_length=MAX_AUTHOR_CHARACTERS)
+    author: Author = Field("", validate_default=True)
 
 
 class NewMute(End):

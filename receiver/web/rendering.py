@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from receiver import __version__
+from receiver.web.author import user
 from receiver.web.instants import format_instant
 
 
@@ -15,6 +16,7 @@ def environment() -> Environment:
     made.trim_blocks = made.lstrip_blocks = True
     made.filters["utc"] = format_instant
     made.globals["version"] = __version__
+    made.globals["user"] = user
     return made
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import httpx
 import pytest
 from starlette.routing import BaseRoute
 
+from receiver.columns import NodeName
 from receiver.web.access.passwords import MAX_WAITING_OF_ADDRESS
 from receiver.web.access.roles import NEEDS, OPEN, Role, needed
 from receiver.web.app import create_app
 from tests.web.guarded import HASH, PASSWORD, Guarded, guarded_by
-from tests.web.service import fleet
+from tests.web.service import HeldService, fleet, stored
 
 ROLES: tuple[Role, ...] = get_args(Role)
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -36,11 +37,16 @@ ONE_USER = f'basic_auth_users: {{ann: "{HASH}"}}'
 BY_GATE = ("this needs the role", "no role may")
 
 
+def each(among: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """Those of routers within routers too."""
+    for route in among:
+        router = getattr(route, "original_router", None)
+        yield from (route,) if router is None else each(router.routes)
+
+
 def routes() -> list[tuple[str, str]]:
     """Method and path of all that the service answers, with something in the place of each parameter."""
-    found: list[BaseRoute] = []
-    for route in create_app(fleet(1)).routes:
-        found += getattr(getattr(route, "original_router", None), "routes", [route])
+    found = list(each(create_app(fleet(1)).routes))
     paths = [(method, str(getattr(route, "path", ""))) for route in found for method in getattr(route, "methods", ())]
     filled = [
         (method, "/".join("x" if part[:1] == "{" else part for part in path.split("/"))) for method, path in paths
@@ -201,6 +207,48 @@ def test_a_flood_of_wrong_passwords_keeps_neither_those_who_are_known_nor_those_
         assert (set(known), comes, set(statuses)) == ({200}, 200, {401, 503})
         assert took < 5
         assert guarded.metric('nodescore_access_refused_total{reason="busy"}') == statuses.count(503)
+
+
+@pytest.mark.parametrize(("login", "author"), [("ann", "ann"), ("", "token:ci"), (None, "mallory")])
+def test_an_author_is_who_is_logged_in_and_only_else_who_they_say(
+    tmp_path: Path, login: str | None, author: str
+) -> None:
+    text = "" if login is None else f"{ONE_USER}\nnodescore: {{bearer_tokens: {{ci: {{environment: TOKEN}}}}}}"
+    headers = {} if login else {"Authorization": f"Bearer {TOKEN}"}
+    service = stored(HeldService({NodeName("", "worker-1"): [0.5] * 12}), tmp_path)
+    with guarded_by(text, tmp_path, {"TOKEN": TOKEN}, service) as guarded:
+
+        def ask(method: str, path: str, **options: Any) -> httpx.Response:
+            return guarded.ask(method, path, login or "", headers=headers, **options)
+
+        said = {"node": "worker-1", "start": "-1m", "end": "now", "verdict": "TN", "author": "mallory"}
+        label = ask("POST", "/api/v1/feedback", json=said)
+        assert label.status_code == 201, label.text
+        key = label.json()["key"]
+        change = {name: value for name, value in said.items() if name != "node"}
+        changed = ask("PUT", f"/api/v1/labels/{key}", json={**change, "revision": 1})
+        form = {**said, "start": "-30s", "details": "", "cluster": ""}
+        withdrawn = ask("DELETE", f"/api/v1/labels/{key}?revision=2&author=mallory")
+        origin = {**headers, "Origin": guarded.url}
+        given = guarded.ask("POST", "/feedback", login or "", headers=origin, data=form)
+        by_form = ask("GET", f"/api/v1/labels/{given.headers['location'].partition('=')[2]}").json()
+        activated = ask("POST", "/api/v1/models/v2/activate", json={"by": "mallory"})
+        page = ask("GET", "/feedback").text
+    answers = (label.json(), changed.json(), withdrawn.json(), by_form)
+    assert [(one["author"], one["revision"]) for one in answers] == [(author, 1), (author, 2), (author, 3), (author, 1)]
+    assert activated.json()["by"] == author
+    assert (f'value="{author}" required' in page, "readonly" in page) == ((login is not None,) * 2)
+
+
+def test_who_is_logged_in_need_not_say_who_they_are(tmp_path: Path) -> None:
+    service = stored(HeldService({NodeName("", "worker-1"): [0.5] * 12}), tmp_path)
+    said = {"node": "worker-1", "start": "-1m", "end": "now", "verdict": "TN"}
+    with guarded_by(ONE_USER, tmp_path, service=service) as guarded:
+        assert guarded.ask("POST", "/api/v1/feedback", "ann", json=said).json()["author"] == "ann"
+        guarded.file.write_text("")
+        guarded.access.reload()
+        answer = guarded.ask("POST", "/api/v1/feedback", json=said)
+        assert (answer.status_code, answer.text) == (400, "author: String should have at least 1 character\n")
 
 
 def test_a_file_without_permissions_lets_whoever_is_known_do_everything(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from pydantic import (
 from receiver.errors import ConfigurationError
 from receiver.web.access.roles import Role
 
+# So that any name fits where authors stand, with its kind before it.
+MAX_NAME_CHARACTERS = 180
 # Some hundred users; a file that is larger is another file.
 MAX_FILE_BYTES = 1024 * 1024
 # What `openssl rand -hex 16` gives. A shorter token could be guessed, because checking one costs next to nothing.
@@ -56,6 +58,9 @@ UNSUPPORTED = {
     "tls_server_config.curve_preferences": "leave it out; OpenSSL's order holds",
     "rate_limit": "leave it out; connections and requests have limits of their own",
 }
+
+
+Name = Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
 class WebConfigError(ConfigurationError):
@@ -148,22 +153,22 @@ ALL_ROLES: Roles = frozenset(("write", "look", "label", "activate"))
 class Permissions(_Strict):
     """Who may do what; who is not named may do nothing."""
 
-    users: dict[StrictStr, Roles] = {}
-    tokens: dict[StrictStr, Roles] = {}
-    certificates: dict[StrictStr, Roles] = {}
+    users: dict[Name, Roles] = {}
+    tokens: dict[Name, Roles] = {}
+    certificates: dict[Name, Roles] = {}
 
 
 class Own(_Strict):
     """`nodescore`: what exporter-toolkit does not have."""
 
-    bearer_tokens: dict[Annotated[StrictStr, Field(min_length=1)], TokenSource] = {}
+    bearer_tokens: dict[Name, TokenSource] = {}
     permissions: Permissions | None = None
 
 
 class _File(_Strict):
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()
-    basic_auth_users: dict[Annotated[StrictStr, Field(min_length=1)], SecretStr] = {}
+    basic_auth_users: dict[Name, SecretStr] = {}
     nodescore: Own = Own()
 
     @field_validator("basic_auth_users")

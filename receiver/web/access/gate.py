@@ -2,7 +2,7 @@
 
 401 for nobody or for wrong credentials, with the ways to say who one is; 403 for a role that one does not have, and
 for a path that `receiver.web.access.roles` does not have; 503 where too many passwords wait to be checked. The app
-finds who asks as `request.state.principal`. Nothing that a request says is logged: people type passwords into fields
+finds who asks in `receiver.web.author`. Nothing that a request says is logged: people type passwords into fields
 for names.
 """
 
@@ -17,6 +17,7 @@ from receiver.exposition import AccessRefused
 from receiver.web.access.credentials import Principal
 from receiver.web.access.current import Access, Rules
 from receiver.web.access.roles import OPEN, needed
+from receiver.web.author import log_in
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -38,11 +39,13 @@ def guarded(access: Access, app: ASGIApp) -> ASGIApp:
         if rules.headers:
             send = _with_headers(send, rules.headers)
         try:
-            scope.setdefault("state", {})["principal"] = await _admitted(rules, scope)
+            who = await _admitted(rules, scope)
         except _RefusedError as refused:
             access.metrics.access_refused[refused.reason].inc()
             await _answer(send, refused)
             return
+        # Always, because the request before may have begun this one's task, with what it knew.
+        log_in("" if who is None else who.author)
         await app(scope, receive, send)
 
     return gate
