@@ -5,7 +5,10 @@ that was used here; on a first start the one that ships. `poll` says whether ano
 it is in use now, so that its copy replaces the one before. While the active one is bad, `poll` raises `ModelError` each
 time, having looked at it once; what the store raises it passes on, and opens the store anew the next time.
 
-Used by one thread. Costs one short query a poll.
+A damaged file of versions is set aside, once in a process, and a new one is made: it has the model that was used last,
+active, and the one that ships. Other versions have to be published again.
+
+Used by one thread. Costs one short query a poll, and to read the file of versions once.
 """
 
 from __future__ import annotations
@@ -18,9 +21,14 @@ from pathlib import Path
 from receiver import registry
 from receiver.catalogue import Catalogue
 from receiver.detector import Detector
-from receiver.errors import ConfigurationError, DataError, ModelError, NodescoreError
+from receiver.errors import ConfigurationError, DataError, ModelError, NodescoreError, StoreDamaged
 from receiver.settings import Settings
 from receiver.store import ModelStore
+from receiver.store.embedded_models import EmbeddedModels, set_aside
+
+# The author of the activation in a new file of versions: an operator's choice may be behind it, so it does not give way
+# to the model that a newer Nodescore ships.
+KEPT = "nodescore, of its copy"
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +41,7 @@ class Follower:
         self._catalogue = catalogue
         self._store: ModelStore | None = None
         self._offered = False
+        self._set_aside = False
         self._in_use = ""  # version
         self._bad: tuple[str, ModelError] | None = None  # the version that was looked at and refused
         self._file = b""  # of what `poll` gave last
@@ -48,7 +57,8 @@ class Follower:
         if detector is not None:
             self.taken(detector)
             return detector
-        detector = self._kept() or Detector.load(registry.shipped_model(), self._catalogue.feature_names)
+        kept = self._kept()
+        detector = kept[0] if kept else Detector.load(registry.shipped_model(), self._catalogue.feature_names)
         self._in_use = detector.info.version
         return detector
 
@@ -60,9 +70,12 @@ class Follower:
             return self._look(self._store, now_ms)
         except ModelError:
             raise
-        except NodescoreError:
+        except NodescoreError as error:
             self.close()
-            raise
+            if not isinstance(error, StoreDamaged) or self._set_aside:
+                raise
+            self._make_way(error, now_ms)
+            return None
 
     def taken(self, detector: Detector) -> None:
         """It is in use now."""
@@ -81,6 +94,9 @@ class Follower:
 
     def _look(self, store: ModelStore, now_ms: int) -> Detector | None:
         if not self._offered:
+            if isinstance(store, EmbeddedModels):
+                store.check()
+                self._offer_kept(store, now_ms)
             registry.offer_shipped(store, self._catalogue, now_ms)
             self._offered = True
         last = store.activations(1)
@@ -98,14 +114,34 @@ class Follower:
                 return detector
         raise self._bad[1]
 
-    def _kept(self) -> Detector | None:
+    def _make_way(self, error: StoreDamaged, now_ms: int) -> None:
+        """Have the next look make a new file of versions."""
+        self._set_aside = True
+        try:
+            damaged = set_aside(self._settings.models_path, now_ms)
+        except OSError as reason:
+            raise StoreDamaged(f"{error}; it cannot be set aside: {reason}") from error
+        self._offered = False
+        log.error("%s; it is set aside as %s, and its versions have to be published again", error, damaged)
+
+    def _offer_kept(self, store: ModelStore, now_ms: int) -> None:
+        """Where no version was ever active, publish and activate the one that was used last."""
+        kept = None if store.activations(1) else self._kept()
+        if kept is None or kept[1] == registry.shipped_model().read_bytes():
+            return
+        detector, model = kept
+        version = registry.publish(store, self._catalogue, model, now_ms, name=detector.info.path)
+        reason = "it was used here last, and the file of versions is new"
+        registry.activate(store, self._catalogue, version.version, by=KEPT, reason=reason, now_ms=now_ms)
+
+    def _kept(self) -> tuple[Detector, bytes] | None:
         """The copy of the model that was used last, where it is whole."""
         for path in sorted(self._folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
             try:
                 model = path.read_bytes()
                 if hashlib.sha256(model).hexdigest() != path.stem:
                     raise ModelError(f"model {path}: it has changed since it was written")
-                return Detector.parse(model, path, self._catalogue.feature_names)
+                return Detector.parse(model, path, self._catalogue.feature_names), model
             except (OSError, ConfigurationError) as error:
                 log.warning("the copy of the model that was in use is not used: %s", error)
         return None

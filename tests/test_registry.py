@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from receiver.follower import Follower
 from receiver.settings import Settings
 from receiver.store import Activation, ModelStore
 from receiver.store.embedded_models import EmbeddedModels
+from receiver.store.sqlite import PAGE_BYTES
 from tests import counting_model
 from tests.store.data import T0
 
@@ -260,19 +262,66 @@ class TestFollower:
         copy.write_bytes(file(tmp_path, "v2"))
         assert started(away(chosen)) == Detector.load(registry.shipped_model()).info.version
 
-    def test_a_damaged_file_of_versions_is_told_and_the_model_that_was_used_last_is_used(
-        self, chosen: Settings, tmp_path: Path
+    @pytest.mark.parametrize("kind", ["no database", "another program's", "cut off", "a lost page", "no text"])
+    def test_a_damaged_file_of_versions_is_set_aside_and_the_model_that_was_used_last_is_active_again(
+        self, chosen: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
     ) -> None:
-        with registry.opened(chosen, CATALOGUE) as store:
-            publish(store, tmp_path, "v1")
-            activate(store, "v1")
-        started(chosen)
-        chosen.models_path.write_bytes(b"not a database" * 1000)
+        with used(chosen, tmp_path):
+            pass
+        size = break_file(chosen.models_path, kind)
         follower = Follower(chosen, CATALOGUE)
         assert follower.first(T0).info.version == "v1"
-        with pytest.raises(StoreDamaged):
-            follower.poll(T0)
+        assert follower.poll(T0) is None
         follower.close()
+        with registry.opened(chosen, CATALOGUE) as store:
+            shipped = Detector.load(registry.shipped_model()).info.version
+            assert states(store) == {"v1": "active", shipped: "candidate"}
+        assert started(chosen) == "v1"
+        (aside,) = chosen.data_dir.glob("*.damaged-*")
+        assert aside.stat().st_size == size
+        assert f"set aside as {aside}" in caplog.text
+
+    def test_a_file_that_is_damaged_while_it_is_followed_is_set_aside_once_and_the_model_in_use_stays(
+        self, chosen: Settings, tmp_path: Path
+    ) -> None:
+        with used(chosen, tmp_path) as follower:
+            follower.close()  # as after any error
+            break_file(chosen.models_path, "no database")
+            assert [follower.poll(T0), follower.poll(T0)] == [None, None]
+            follower.close()
+            break_file(chosen.models_path, "no database")
+            with pytest.raises(StoreDamaged):
+                follower.poll(T0)
+        assert len(list(chosen.data_dir.glob("*.damaged-*"))) == 1
+
+
+@contextmanager
+def used(chosen: Settings, folder: Path) -> Iterator[Follower]:
+    """A follower that has v1 in use."""
+    with registry.opened(chosen, CATALOGUE) as store:
+        publish(store, folder, "v1")
+        activate(store, "v1")
+    follower = Follower(chosen, CATALOGUE)
+    assert follower.first(T0).info.version == "v1"
+    yield follower
+    follower.close()
+
+
+def break_file(path: Path, kind: str) -> int:
+    """Damage a file of versions that nobody has open; the bytes that it has then."""
+    content = bytearray(path.read_bytes())
+    match kind:
+        case "no database":
+            content[:] = b"not a database" * 1000
+        case "another program's":
+            content[68:72] = b"mine"
+        case "cut off":
+            del content[len(content) // 2 :]
+        case "a lost page":
+            content[2 * PAGE_BYTES : 3 * PAGE_BYTES] = bytes(PAGE_BYTES)
+        case "no text":
+            content[:] = content.replace(b'{"detector": "counting"', b'{"detector": "count\xff#g!')
+    return path.write_bytes(content)
 
 
 def away(chosen: Settings) -> Settings:

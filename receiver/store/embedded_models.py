@@ -1,18 +1,22 @@
 """Versions of the model in an SQLite file of their own beside the embedded store; any process may open it at any time.
 
 A file of its own, because one transaction with a model of 32 MiB would hold up the journal's commits, and because what
-damages the one shall not take the other along. `EmbeddedModels.open` makes the file where there is none. Raises
-`ConfigurationError` for a file that is not ours, `StoreDamaged` for one that SQLite gives up, `StoreUnavailable` where
-it is locked for too long or the disk is full. What a method wrote is on the disk when it returns.
+damages the one shall not take the other along. `EmbeddedModels.open` makes the file where there is none; `set_aside`
+takes a damaged one out of the way. Raises `ConfigurationError` for a file that is not ours, `StoreDamaged` for one that
+SQLite gives up or whose rows make no sense, `StoreUnavailable` where it is locked for too long or the disk is full.
+What a method wrote is on the disk when it returns.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from receiver.errors import ConfigurationError, DataError
+from receiver.errors import ConfigurationError, DataError, StoreDamaged
 from receiver.store.models import (
     ACTIVATIONS_READ,
     Activation,
@@ -67,6 +71,13 @@ class EmbeddedModels:
             _migrate(connection, path)
         return cls(connection, catalogue_name)
 
+    def check(self) -> None:
+        """Read all of the file; raises `StoreDamaged` where SQLite finds something wrong. Some 2 ms a MiB."""
+        with reading():
+            (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StoreDamaged(f"the file of the model's versions is damaged: {' '.join(found.split())}")
+
     def add(self, version: ModelVersion, model: bytes) -> None:
         """Keep a version and its file; `DataError` where one of its name or its hash is there."""
         check(version, model)
@@ -82,13 +93,13 @@ class EmbeddedModels:
 
     def versions(self) -> list[ModelVersion]:
         """All, in the order in which they were added."""
-        with reading():
+        with reading(), _making_sense():
             found = self._connection.execute(
                 "SELECT version, sha256, length(model), card, parent, trained_from_ms, trained_until_ms, labels, "
                 "measures, created_ms FROM model_versions WHERE catalogue = ? ORDER BY id",
                 (self._catalogue,),
             ).fetchall()
-        return [version_of(row) for row in found]
+            return [version_of(row) for row in found]
 
     def model(self, version: str) -> bytes | None:
         """The file of a version; None where there is no such version."""
@@ -107,13 +118,13 @@ class EmbeddedModels:
 
     def activations(self, most: int = ACTIVATIONS_READ) -> list[Activation]:
         """The last entries of the log, in their order."""
-        with reading():
+        with reading(), _making_sense():
             found = self._connection.execute(
                 "SELECT id, version, before, at_ms, by, reason, rollback FROM activations WHERE catalogue = ? "
                 "ORDER BY id DESC LIMIT ?",
                 (self._catalogue, most),
             ).fetchall()
-        return [activation_of(row) for row in reversed(found)]
+            return [activation_of(row) for row in reversed(found)]
 
     def append(self, activation: Activation, after_id: int) -> bool:
         """Add an entry, where the last one is still that with this id."""
@@ -130,6 +141,28 @@ class EmbeddedModels:
     def close(self) -> None:
         """Give up the file."""
         self._connection.close()
+
+
+def set_aside(path: Path, now_ms: int) -> Path:
+    """Rename a damaged file, and the log beside it, that nobody writes any more; its new name. Raises `OSError`."""
+    made = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms / 1000))
+    damaged = path.with_name(f"{path.name}.damaged-{made}")
+    # The log first: beside a new file it would be taken for that one's.
+    for ending in ("-wal", "-shm", ""):
+        old = path.with_name(path.name + ending)
+        if old.exists():
+            old.rename(damaged.with_name(damaged.name + ending))
+    return damaged
+
+
+@contextmanager
+def _making_sense() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, sqlite3.OperationalError) as error:
+        if hasattr(error, "sqlite_errorcode"):  # else it is text that is none
+            raise
+        raise StoreDamaged(f"the file of the model's versions is damaged: {error}") from error
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

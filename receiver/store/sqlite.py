@@ -37,7 +37,10 @@ CACHE_BYTES = 32 * 1024 * 1024
 # The file is not mapped into memory: a mapped page that cannot be read kills the process instead of raising.
 MAPPED_BYTES = 0
 
-_OUR_TABLES = {"progress", "journal", "series", "nodes", "models", "states", "labels"}
+_OUR_TABLES = (
+    {"progress", "journal", "series", "nodes", "models", "states", "labels"},
+    {"model_versions", "activations"},
+)
 _OUR_OWN_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
@@ -80,7 +83,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     owner = pragma(connection, "application_id")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if owner != APPLICATION_ID and (owner or tables):
-        if tables >= _OUR_TABLES:
+        if any(tables >= ours for ours in _OUR_TABLES):
             raise StoreDamaged(f"store {path}: its header names another program")
         raise ConfigurationError(f"store {path}: a SQLite file of another program; choose another data directory")
     connection.execute("PRAGMA journal_mode = WAL")
