@@ -17,9 +17,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
+from receiver import audit
+from receiver.audit import Offer
 from receiver.columns import NodeName, Scores
 from receiver.errors import DataError, NoData, NotFound, StoreUnavailable
 from receiver.store import Label, RowReader, labelling
@@ -31,6 +34,8 @@ MAX_AHEAD_MS = 60_000
 HERE = "this service"
 COMMON = "TimescaleDB"
 AWAY = "this service alone: TimescaleDB does not answer"
+
+NOTHING = Scores.empty(0)
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,14 @@ class Past:
 
     scores: Scores  # node ids mean nothing
     labels: list[Label]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """Moments below the threshold, each with what somebody has said of it since, and where they were read."""
+
+    offers: list[tuple[Offer, Label | None]]
     source: str
 
 
@@ -102,6 +115,22 @@ class Feedback:
                 scores += _scores(reader, name, newer, until_ms)
         features = scores[0].x.shape[1] if scores else 0
         return Past(Scores.joined(scores, features), labels, source)
+
+    def audit(self, day_ms: int) -> Audited:
+        """What is offered for a look below the threshold of the day that begins then; see `receiver.audit`."""
+        with self._opened() as (readers, source):
+            reader, names = readers[0], readers[0].nodes()
+            labels = reader.labels(day_ms, day_ms + audit.DAY_MS)
+            peaks = [
+                peak
+                for since_ms, until_ms in audit.windows(day_ms, len(names))
+                for peak in reader.highest_below(since_ms, until_ms, audit.HIGHEST)
+            ]
+            offers = audit.highest(peaks, labels, day_ms)
+            blocks = ((at_ms, reader.read_scores(at_ms, at_ms + audit.SLICE_MS)) for at_ms in audit.instants(day_ms))
+            drawn = (audit.drawn(next(block, NOTHING), names, labels, day_ms, at_ms) for at_ms, block in blocks)
+            offers += islice(filter(None, drawn), audit.DRAWN)
+        return Audited([(offer, audit.answer_to(offer, labels)) for offer in offers], source)
 
     def _keep(self, label: Label, now_ms: int, keep: Callable[[RowReader, Label], int]) -> Label:
         labelling.check(label)

@@ -85,6 +85,15 @@ class Label:
     withdrawn: bool = False  # by this revision: the label says nothing any more
 
 
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The highest score of a node in a while."""
+
+    name: NodeName
+    time_ms: int
+    score: float
+
+
 class RowReader(Protocol):
     """Rows, scores, labels and mutes, read in time order. Node ids are the store's own: `nodes` names them."""
 
@@ -120,6 +129,9 @@ class RowReader(Protocol):
 
     def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
         """The times of a node's last score before an interval, and of its first one after it."""
+
+    def highest_below(self, since_ms: int, until_ms: int, most: int) -> list[Peak]:
+        """Of the nodes that were never over the threshold in since ≤ time < until, those that came nearest to it."""
 
     def close(self) -> None:
         """Give up files and connections."""

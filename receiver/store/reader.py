@@ -21,7 +21,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.store import labelling, mutes
 from receiver.store.mutes import MUTES_READ, Mute
-from receiver.store.protocol import Label
+from receiver.store.protocol import Label, Peak
 from receiver.store.schema import ADD_LABEL, ADD_MUTE, READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
 from receiver.store.sqlite import Sync, connect, opening, reading, transaction
 from receiver.store.vectors import Vectors
@@ -149,6 +149,14 @@ class EmbeddedReader:
             before = self._connection.execute(self._queries.score_before, (*name, start_ms)).fetchone()
             after = self._connection.execute(self._queries.score_after, (*name, end_ms)).fetchone()
         return before and before[0], after and after[0]
+
+    def highest_below(self, since_ms: int, until_ms: int, most: int) -> list[Peak]:
+        """Of the nodes that were never over the threshold in since ≤ time < until, those that came nearest to it."""
+        if self._queries is None:
+            return []
+        with reading():
+            found = self._connection.execute(self._queries.highest_below, (since_ms, until_ms, most)).fetchall()
+        return [Peak(NodeName(cluster, name), time_ms, score) for cluster, name, time_ms, score in found]
 
     def close(self) -> None:
         """Give up the file."""

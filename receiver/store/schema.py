@@ -233,6 +233,7 @@ class Queries:
     )
     score_before: str  # [cluster, name, before_ms] time_ms of the last one
     score_after: str  # [cluster, name, after_ms] time_ms of the first one
+    highest_below: str  # [since_ms, until_ms, most] cluster, name, time_ms, score of the nodes never over the threshold
     inputs: str  # [watermark, limit] change, time_ms, node, model, x
     pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
     pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
@@ -269,6 +270,12 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
         ),
         score_before=f"{near} < ? ORDER BY time_ms DESC LIMIT 1",
         score_after=f"{near} > ? ORDER BY time_ms LIMIT 1",
+        # Of a row with a max(), SQLite gives the other columns too.
+        highest_below=(
+            f"SELECT n.cluster, n.name, p.time_ms, p.score FROM (SELECT node, time_ms, max(score) AS score "
+            f"FROM {tables.scores} WHERE time_ms >= ? AND time_ms < ? GROUP BY node) p JOIN nodes n ON n.id = p.node "
+            "WHERE p.score <= 1.0 ORDER BY p.score DESC, n.cluster, n.name LIMIT ?"
+        ),
         inputs=(
             f"SELECT s.change, s.time_ms, s.node, s.model, s.x FROM {tables.scores} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from receiver import __version__
 from receiver.errors import ConfigurationError, NodescoreError, Unavailable
 from receiver.web import (
+    audit_page,
     data_page,
     feedback,
     label_pages,
@@ -66,6 +67,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.include_router(label_pages.router(service))
     app.include_router(mute_pages.router(service))
     app.include_router(model_pages.router(service))
+    app.include_router(audit_page.router(service))
     app.include_router(data_page.router(service))
 
     @app.get("/metrics", summary="What Prometheus scrapes", tags=["operation"])

@@ -50,6 +50,18 @@ def scored(store: RowStore) -> None:
     )
 
 
+def test_the_nodes_that_came_nearest_to_the_threshold_are_found_without_those_over_it(store: RowStore) -> None:
+    scored(store)
+    rows = [(node, T0 + 40 + time, score) for node, time, score in ((1, 0, 0.5), (1, 1, 0.9), (2, 1, 0.7), (3, 2, 0.8))]
+    store.write(finished(scores=scores_of(*((*row, (0,) * 3, (NAN,) * 3) for row in rows))))
+    below = store.highest_below(T0 + 40, T0 + 43, 2)
+    assert [(one.name, one.time_ms, round(one.score, 3)) for one in below] == [
+        (PUMP_1, T0 + 41, 0.9),
+        (names(3)[3], T0 + 42, 0.8),
+    ]
+    assert store.highest_below(T0, T0 + 31, 9) == []
+
+
 def test_a_revision_holds_in_place_of_the_one_before_and_both_are_kept(store: RowStore) -> None:
     first = added(store, label(PUMP_1, T0, T0 + 5))
     store.revise_label(next_of(first, attack=False, verdict="FP", author="bob", end_ms=T0 + 9))

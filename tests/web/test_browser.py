@@ -200,7 +200,16 @@ def test_the_other_pages_fit_read_well_and_break_no_rule_of_their_own(
     page.wait_for_url(re.compile(r"/label\?key="))
     label = page.url.removeprefix(f"{url}/")
     models = ("models", "activate?version=pca-2", "rollback")
-    for at in (label, "labels", "feedback", f"node?node={node}", f"mute?node={node}", *models, "data"):
+    for at in (
+        label,
+        "labels",
+        "feedback",
+        f"node?node={node}",
+        f"mute?node={node}",
+        *models,
+        "data",
+        "audit?day=2026-11-20",
+    ):
         page.goto(f"{url}/{at}")
         contrast, text = page.evaluate(LOWEST_CONTRAST)
         assert contrast >= 4.5, (at, text)

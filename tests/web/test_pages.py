@@ -163,3 +163,23 @@ def test_an_alerts_link_may_name_times_in_seconds(url: str) -> None:
     form = httpx.get(f"{url}/feedback?node=worker-2&cluster=eu&start=1795161578&end=1795161588.5").text
     assert 'value="2026-11-20T07:59:38Z"' in form
     assert 'value="2026-11-20T07:59:48.500Z"' in form
+
+
+def test_moments_below_the_threshold_are_offered_with_the_form_filled_in_until_somebody_has_said(url: str) -> None:
+    text = httpx.get(f"{url}/audit?day=2026-11-20").text
+    (near,) = {link for link in links(text) if link.startswith("feedback?") and "cluster=&" in link}
+    form = httpx.get(f"{url}/{near}").text
+    assert 'value="&lt;i&gt;&amp;&#39;&#34;"' in form
+    given = {name: values[0] for name, values in parse_qs(urlsplit(near).query).items()}
+    assert (
+        sent(url, node=given["node"], verdict="TN", start=given["start"], end="2026-11-20T08:00:30Z").status_code == 303
+    )
+    assert "by chance" in text
+
+
+def test_a_day_without_scores_leads_to_today_and_one_to_come_is_refused(url: str) -> None:
+    text = httpx.get(f"{url}/audit").text
+    assert "Nothing was scored on 2026-11-19" in text
+    assert "audit?day=2026-11-20" in links(text)
+    assert httpx.get(f"{url}/audit?day=2026-11-21").status_code == 400
+    assert httpx.get(f"{url}/audit?day=yesterday").status_code == 400

@@ -190,6 +190,7 @@ class Statements:
     )
     score_before: str  # [cluster, name, before_ms] time_ms of the last one
     score_after: str  # [cluster, name, after_ms] time_ms of the first one
+    highest_below: str  # [since_ms, until_ms, most] cluster, name, time_ms, score of the nodes never over the threshold
     compress: str  # where the licence has it
 
 
@@ -282,6 +283,12 @@ def statements_of(catalogue: Catalogue) -> Statements:
         ),
         score_before=f"{near} < {at()} ORDER BY time DESC LIMIT 1",
         score_after=f"{near} > {at()} ORDER BY time LIMIT 1",
+        highest_below=(
+            f"SELECT n.cluster, n.name, {milliseconds('p.time')}, p.score FROM (SELECT DISTINCT ON (node) "
+            f"node, time, score FROM {scores} WHERE time >= {at()} AND time < {at()} "
+            "ORDER BY node, score DESC NULLS LAST) p JOIN nodes n ON n.id = p.node WHERE p.score <= 1.0 "
+            "ORDER BY p.score DESC, n.cluster, n.name LIMIT %s"
+        ),
         compress="".join(
             f"""
             ALTER TABLE {table} SET (

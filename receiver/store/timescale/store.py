@@ -22,7 +22,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Int32, NodeName, Rows, Scores
 from receiver.store import labelling, mutes
 from receiver.store.mutes import MUTES_READ, Mute
-from receiver.store.protocol import Finished, Label, States
+from receiver.store.protocol import Finished, Label, Peak, States
 from receiver.store.timescale.connection import PATIENCE_SECONDS, connect, translated
 from receiver.store.timescale.migration import describe, migrate
 from receiver.store.timescale.schema import (
@@ -184,6 +184,11 @@ class TimescaleStore:
         before = self._fetch(self._statements.score_before, (*named, start_ms))
         after = self._fetch(self._statements.score_after, (*named, end_ms))
         return before[0][0] if before else None, after[0][0] if after else None
+
+    def highest_below(self, since_ms: int, until_ms: int, most: int) -> list[Peak]:
+        """Of the nodes that were never over the threshold in since ≤ time < until, those that came nearest to it."""
+        found = self._fetch(self._statements.highest_below, (since_ms, until_ms, most))
+        return [Peak(NodeName(cluster, name), time_ms, score) for cluster, name, time_ms, score in found]
 
     def save_states(self, states: States) -> None:
         """Keep each node's state, of nodes that `add_nodes` has named, where the stored one is not newer."""
