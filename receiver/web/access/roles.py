@@ -29,6 +29,7 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
     "/label": {"GET": "look", "POST": "label"},
     "/feedback": {"GET": "look", "POST": "label"},
     "/mute": {"GET": "look", "POST": "label"},
+    "/audit": {"GET": "look"},
     "/data": {"GET": "look"},
     "/export": {"GET": "look"},
     "/models": {"GET": "look"},
