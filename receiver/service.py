@@ -27,6 +27,8 @@ from receiver.health import Component
 from receiver.muting import Mutes
 from receiver.pipeline import Pipeline
 from receiver.recovery import recover
+from receiver.retraining import STOP_SECONDS as RETRAINING_STOP_SECONDS
+from receiver.retraining import Retraining
 from receiver.settings import Settings, SettingsError
 from receiver.store import Activation, RowReader
 from receiver.store.embedded import EmbeddedStore
@@ -87,6 +89,10 @@ class Service:
         self._changeover = Changeover(self._pipeline, source, self.worker.order, self.clocks)
         self._changeover_thread = threading.Thread(target=self._changeover.run, name="changeover", daemon=True)
         self._mutes_thread = threading.Thread(target=self.mutes.run, args=[self.now_ms], name="mutes", daemon=True)
+        self._retraining = Retraining(settings, catalogue, readers[1] or readers[0], self.exposition.metrics)
+        self._retraining_thread = threading.Thread(
+            target=self._retraining.run, args=[self.now_ms], name="retraining", daemon=True
+        )
         self._outbox_stopping = threading.Event()
         self._outbox_thread = threading.Thread(target=self._pass_on, name="outbox", daemon=True)
 
@@ -100,17 +106,20 @@ class Service:
         self.worker.start()
         self._changeover_thread.start()
         self._mutes_thread.start()
+        self._retraining_thread.start()
         self._outbox_thread.start()
 
     def stop(self) -> None:
         """Finish what waits, save the states, close the store."""
         self._changeover.stop()
         self.mutes.stop()
+        self._retraining.stop()
         self.worker.stop()
         self._outbox_stopping.set()
         self._outbox_thread.join(OUTBOX_STOP_SECONDS)
         self._changeover_thread.join(CHANGEOVER_STOP_SECONDS)
         self._mutes_thread.join(MUTES_STOP_SECONDS)
+        self._retraining_thread.join(RETRAINING_STOP_SECONDS)
         if self._pipeline.handover is not None:
             self._pipeline.handover.close()
         self._pipeline.store.close()

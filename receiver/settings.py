@@ -138,6 +138,15 @@ class Settings(BaseModel):
     retention_days: float = Field(
         30.0, gt=0, description="Rows and scores older than this are deleted. Labels are kept."
     )
+    retrain_every_days: float = Field(
+        7.0,
+        ge=0,
+        description="How long after the last one a new model is trained on the store and its labels, beside the "
+        "service (`nodescore retrain`); 0: never. Needs the extra `train`.",
+    )
+    retrain_after_labels: int = Field(
+        10, ge=0, description="So many new labels have a model trained without waiting; 0: however many, none is."
+    )
     top_features: int = Field(5, ge=0, description="Contributing features exposed for each node over the floor.")
     contribution_floor: float = Field(
         0.5, ge=0, description="`anomaly_feature_contribution` is exposed for nodes whose score is at least this."

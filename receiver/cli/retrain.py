@@ -14,7 +14,7 @@ from receiver.cli import options
 from receiver.cli.extras import needing
 from receiver.cli.models import EXTRA_MODULES
 from receiver.cli.stores import reading
-from receiver.errors import DataError
+from receiver.errors import DataError, Unavailable
 
 if TYPE_CHECKING:
     from models.retraining.run import Outcome
@@ -58,7 +58,14 @@ def retrain(
             false_alerts_per_node_day=false_alerts_per_node_day,
             promote=not keep,
         )
-        with reading(settings, catalogue) as reader, opened(settings, catalogue) as models:
+        with (
+            opened(settings, catalogue) as guard,
+            guard.training() as alone,
+            reading(settings, catalogue) as reader,
+            opened(settings, catalogue) as models,
+        ):
+            if not alone:
+                raise Unavailable("another retraining of this store runs; it will be done in minutes")
             outcome = run(reader, models, catalogue, plan, typer.echo)
     _tell(outcome)
 

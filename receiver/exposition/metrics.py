@@ -141,6 +141,9 @@ class Metrics:
         )
         self.model_changes = counter("model_changes", "Times that another model has taken over while running.")
         self.model_load_failures = counter("model_load_failures", "Models refused; the one before stayed active.")
+        self.retrainings = by(
+            "retrainings", "Trainings of a new model, started by the service.", "outcome", ("done", "failed")
+        )
         build = Gauge("nodescore_build_info", "Always 1.", ["version", "python"], registry=registry)
         build.labels(version, platform.python_version()).set(1)
 

@@ -9,6 +9,7 @@ What a method wrote is on the disk when it returns.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from receiver.errors import ConfigurationError, DataError, StoreDamaged
+from receiver.errors import ConfigurationError, DataError, StoreDamaged, StoreUnavailable
 from receiver.store.models import (
     ACTIVATIONS_READ,
     Activation,
@@ -55,8 +56,9 @@ MIGRATIONS = (
 class EmbeddedModels:
     """The versions of one catalogue in one file; used by one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, catalogue_name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, catalogue_name: str) -> None:
         self._connection = connection
+        self._path = path
         self._catalogue = catalogue_name
 
     @classmethod
@@ -69,7 +71,7 @@ class EmbeddedModels:
         connection = connect(path, "full", create=True)
         with opening(connection, path):
             _migrate(connection, path)
-        return cls(connection, catalogue_name)
+        return cls(connection, path, catalogue_name)
 
     def check(self) -> None:
         """Read all of the file; raises `StoreDamaged` where SQLite finds something wrong. Some 2 ms a MiB."""
@@ -137,6 +139,21 @@ class EmbeddedModels:
                 (self._catalogue, *activation_columns(activation), after_id),
             ).rowcount
         return added == 1
+
+    @contextmanager
+    def training(self) -> Iterator[bool]:
+        """Keep others from training for so long; False where somebody else does."""
+        try:
+            lock = self._path.with_name(f"{self._path.name}.training").open("ab")
+        except OSError as error:
+            raise StoreUnavailable(f"store {self._path}: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+            else:
+                yield True
 
     def close(self) -> None:
         """Give up the file."""

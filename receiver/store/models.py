@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +77,9 @@ class ModelStore(Protocol):
 
     def append(self, activation: Activation, after_id: int) -> bool:
         """Add an entry; False, and nothing is done, where the last one is no longer that with this id (0: none)."""
+
+    def training(self) -> AbstractContextManager[bool]:
+        """Keep others from training for so long; False where somebody else does. Use this store for nothing else."""
 
     def close(self) -> None:
         """Give up the file or the connection."""

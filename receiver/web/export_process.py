@@ -1,8 +1,6 @@
 """`nodescore export` in a process of its own, for a download: what it writes, chunk by chunk.
 
-A table takes minutes of a core to write, and would have requests wait for the interpreter: here it runs beside the
-service, with a lower priority, one at a time. The process reads the store that the service's settings name; a DSN goes
-to it by its environment, which only the same user can read.
+A table takes minutes of a core to write. One is written at a time, in the way of `receiver.own_process`.
 
 `Exports.start` raises `DataError` for what the command refuses, with its line, and `Unavailable` while another export
 runs. A table that breaks off later raises there, so that the connection breaks too, and nobody takes a part for the
@@ -12,25 +10,20 @@ whole. Costs some 0.5 s until the first byte, and a chunk of memory.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-import receiver
 from receiver.errors import DataError, Unavailable
-from receiver.settings import ENVIRONMENT_PREFIX, Settings
+from receiver.own_process import FOLDER, NICENESS, command, environment
+from receiver.settings import Settings
 
 CHUNK_BYTES = 256 * 1024
 # Of the command's standard error, whose last line is shown.
 MAX_ERROR_BYTES = 16 * 1024
 # A z-scored table is read twice, and has no byte before the second time.
 FIRST_SECONDS = 300
-# Below the service, which shares the machine.
-NICENESS = 10
 RETRY_SECONDS = 10
 STATUS_WRONG = 2  # as the command ends where the operator has to change something
 
@@ -49,7 +42,7 @@ class Exports:
         self._running = True
         export = Export(self)
         try:
-            await export.begin([*arguments, "-"], _environment(self._settings))
+            await export.begin([*arguments, "-"], environment(self._settings))
         except BaseException:
             await export.close()
             raise
@@ -68,16 +61,15 @@ class Export:
         self._process: Process | None = None
         self._first = b""
 
-    async def begin(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+    async def begin(self, arguments: Sequence[str], variables: dict[str, str]) -> None:
         """Start the process, and wait for its first bytes."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "receiver", "export", *arguments),
+            *command("export", arguments),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
-            env=environment,
-            # What stands there comes first on the process's path: the package that runs here, and none of its name.
-            cwd=Path(receiver.__file__).parent.parent,
+            env=variables,
+            cwd=FOLDER,
         )
         with suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
@@ -128,16 +120,3 @@ class Export:
             line = (said.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
             text = line.removeprefix("nodescore: ")
             raise DataError(text) if status == STATUS_WRONG else Unavailable(f"the export failed: {text}")
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """The environment of this process, with the settings that say where to read, whatever they came from."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
-    said = {
-        "data_dir": str(settings.data_dir.resolve()),
-        "store": settings.store.get_secret_value() if settings.store else None,
-        "catalogue": str(settings.catalogue.resolve()) if settings.catalogue else None,
-        "variables": json.dumps(settings.variables),
-    }
-    named = {f"{ENVIRONMENT_PREFIX}{name.upper()}": value for name, value in said.items() if value is not None}
-    return kept | named | {"PYTHONIOENCODING": "utf-8"}

@@ -133,6 +133,16 @@ def test_of_many_that_add_an_entry_at_once_one_does(
     assert sorted(answers) == [False, False, False, True]
 
 
+def test_one_trains_at_a_time(models: ModelStore, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    dsn = request.getfixturevalue("timescale_dsn") if isinstance(models, TimescaleModels) else None
+    other = open_again(models, tmp_path, dsn)
+    with models.training() as first, other.training() as second:
+        assert (first, second) == (True, False)
+    with other.training() as later:
+        assert later
+    other.close()
+
+
 def test_each_catalogue_has_versions_and_a_log_of_its_own(
     models: ModelStore, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

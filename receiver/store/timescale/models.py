@@ -30,7 +30,7 @@ from receiver.store.models import (
 )
 from receiver.store.timescale.connection import PATIENCE_SECONDS, connect, translated
 from receiver.store.timescale.migration import migrate
-from receiver.store.timescale.schema import ADVISORY_LOCK, at, milliseconds
+from receiver.store.timescale.schema import ADVISORY_LOCK, TRAINING_LOCK, at, milliseconds
 
 _ADD = (
     "INSERT INTO model_versions (catalogue, version, sha256, card, parent, trained_from, trained_until, labels, "
@@ -113,6 +113,14 @@ class TimescaleModels:
                 return False
             cursor.execute(_APPEND, (self._catalogue, *activation_columns(activation)))
         return True
+
+    @contextmanager
+    def training(self) -> Iterator[bool]:
+        """Keep others from training for so long; False where somebody else does. Use this store for nothing else."""
+        # Of a transaction, so that a pooler cannot keep it, and it goes with the connection.
+        with self._transaction() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (TRAINING_LOCK,))
+            yield bool(cursor.fetchall()[0][0])
 
     def close(self) -> None:
         """Give up the connection."""

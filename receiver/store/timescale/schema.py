@@ -27,6 +27,8 @@ from receiver.catalogue import Catalogue
 
 # Any fixed number, the same in all versions: services that start together migrate one after the other.
 ADVISORY_LOCK = 0x4E536372
+# Of one that trains a model.
+TRAINING_LOCK = ADVISORY_LOCK + 1
 # 5,000 nodes every 10 s are 43 million rows and 10 GB a day; retention drops whole chunks.
 CHUNK_INTERVAL = "1 day"
 # Later than the oldest sample that the service takes (2 days), so that late pieces meet uncompressed chunks.
