@@ -13,28 +13,21 @@ lets go of the interpreter between blocks; on the pipeline's, some 20 ms at most
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Protocol
 
-import numpy as np
-
 from receiver.clocks import Clocks
-from receiver.columns import Rows
-from receiver.detector import Detector, NodeStates
+from receiver.detector import Detector
 from receiver.drift import Drift
 from receiver.errors import ModelError, NodescoreError, Unavailable
-from receiver.pipeline import WARM_UP_SECONDS, Pipeline
-from receiver.store.reader import EmbeddedReader
+from receiver.learner import Learner, giving_way
+from receiver.pipeline import Pipeline
+from receiver.shadow import Shadow
 
 # Between two looks at the source. With the warm-up, a replica follows within 10 s.
 LOOK_SECONDS = 2.0
-# Rows that are read and stepped at once beside the pipeline: some 2 ms.
-BLOCK_ROWS = 500
-# How long this thread keeps the interpreter while another one waits for it, instead of 5 ms: a request is handed on
-# between threads some ten times, and would wait so long each time.
-SWITCH_SECONDS = 0.0005
 # Rows that are stepped on the pipeline's thread at most: what 5,000 nodes send in two seconds.
 LAST_ROWS = 1000
 
@@ -58,7 +51,12 @@ class Changeover:
     """Of one pipeline; `order` has something done on its thread."""
 
     def __init__(
-        self, pipeline: Pipeline, source: Source, order: Callable[[Callable[[], None]], None], clocks: Clocks
+        self,
+        pipeline: Pipeline,
+        source: Source,
+        order: Callable[[Callable[[], None]], None],
+        clocks: Clocks,
+        shadow: Shadow | None = None,
     ) -> None:
         self.stopping = False
         self.fault = ""  # why another model is not in use, or not known
@@ -66,6 +64,7 @@ class Changeover:
         self._source = source
         self._order = order
         self._clocks = clocks
+        self._shadow = shadow
         self._one_at_a_time = threading.Lock()
         self._look_now = threading.Event()
 
@@ -81,9 +80,14 @@ class Changeover:
             except Exception as error:
                 log.exception("going on with another model failed")
                 self.fault = f"internal error: {type(error).__name__}"
+            if self._shadow is not None and not self.stopping:
+                with self._one_at_a_time:
+                    self._shadow.step()
             self._look_now.wait(LOOK_SECONDS)
             self._look_now.clear()
         self._source.close()
+        if self._shadow is not None:
+            self._shadow.end()
 
     def look_now(self) -> None:
         """Have the thread look without waiting."""
@@ -109,61 +113,38 @@ class Changeover:
             self.fault = ""
 
     def _change_to(self, detector: Detector) -> None:
-        states, drift = NodeStates(detector), Drift(detector.info)
-        reader = EmbeddedReader.open(self._pipeline.store.path, self._pipeline.catalogue)
-        usual_seconds = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            learner = _Learner(states, dict(self._pipeline.learnt_since_ms))
-            seen = reader.before_scores_of(self._clocks.wall_ms() - WARM_UP_SECONDS * 1000)
+        learner = self._shadow.take(detector) if self._shadow is not None else None
+        learner = learner or Learner(self._pipeline, detector, self._clocks.wall_ms())
+        with closing(learner), giving_way():
+            drift = Drift(detector.info)
             done = False
             while not done:
-                seen = self._catch_up(reader, learner, seen)
-                done = self._finish(learner, drift, seen)
-        finally:
-            sys.setswitchinterval(usual_seconds)
-            reader.close()
+                self._catch_up(learner)
+                done = self._finish(learner, drift)
         log.info("model %s is in use", detector.info.version)
 
-    def _finish(self, learner: _Learner, drift: Drift, seen: int) -> bool:
+    def _finish(self, learner: Learner, drift: Drift) -> bool:
         """On the pipeline's thread: step what is left, and change; False where too much is left."""
         done = False
 
         def change() -> None:
             nonlocal done
             self._pipeline.store_pending()
-            _, rows = self._pipeline.store.scored_after(seen, LAST_ROWS + 1)
-            if len(rows) <= LAST_ROWS:
-                learner.learn(rows)
+            _, given = self._pipeline.store.scored_after(learner.seen, LAST_ROWS + 1)
+            if len(given) <= LAST_ROWS:
+                learner.learn(given)
                 self._pipeline.go_on_with(learner.states, drift)
-                for node, since_ms in self._pipeline.learnt_since_ms.items() - learner.since_ms.items():
+                for node, since_ms in self._pipeline.learnt_since_ms.items() - learner.learnt_since_ms.items():
                     self._pipeline.learn_anew(node, since_ms, self._clocks.wall_ms())
                 done = True
 
         self._order(change)
         return done
 
-    def _catch_up(self, reader: EmbeddedReader, learner: _Learner, seen: int) -> int:
-        """Step what was scored behind this change, until little is left; the last change that was stepped."""
-        while True:
+    def _catch_up(self, learner: Learner) -> None:
+        """Step what was scored until little is left."""
+        more = True
+        while more:
             if self.stopping:
                 raise Unavailable("Nodescore is stopping", retry_after_seconds=1)
-            seen, rows = reader.scored_after(seen, BLOCK_ROWS)
-            learner.learn(rows)
-            if len(rows) < BLOCK_ROWS:
-                return seen
-
-
-class _Learner:
-    """The states of a model that is not in use yet. A node that was learnt anew is learnt from there on only."""
-
-    def __init__(self, states: NodeStates, since_ms: dict[int, int]) -> None:
-        self.states = states
-        self.since_ms = since_ms
-
-    def learn(self, rows: Rows) -> None:
-        """Step these rows."""
-        if self.since_ms:
-            since_ms = np.array([self.since_ms.get(node, 0) for node in rows.node.tolist()], np.int64)
-            rows = rows.where(rows.time_ms >= since_ms)
-        self.states.score(rows)
+            more, _, _ = learner.step()

@@ -119,6 +119,16 @@ class Scores:
             np.empty((0, features), np.float32),
         )
 
+    def where(self, chosen: Bool) -> Scores:
+        """Some of the scores."""
+        return Scores(
+            self.node[chosen], self.time_ms[chosen], self.score[chosen], self.x[chosen], self.contribution[chosen]
+        )
+
+    def rows(self) -> Rows:
+        """The rows as the detector saw them; their raw values are missing."""
+        return Rows(self.node, self.time_ms, np.broadcast_to(np.array(np.nan), self.x.shape), self.x)
+
     @classmethod
     def joined(cls, blocks: Sequence[Self], features: int) -> Self:
         """Blocks of scores over `features` columns, one after the other."""

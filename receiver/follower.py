@@ -23,7 +23,7 @@ from receiver.catalogue import Catalogue
 from receiver.detector import Detector
 from receiver.errors import ConfigurationError, DataError, ModelError, NodescoreError, StoreDamaged
 from receiver.settings import Settings
-from receiver.store import ModelStore
+from receiver.store import ModelStore, Shadowing
 from receiver.store.embedded_models import EmbeddedModels, set_aside
 
 # The author of the activation in a new file of versions: an operator's choice may be behind it, so it does not give way
@@ -85,6 +85,15 @@ class Follower:
         except OSError as error:
             log.warning("no copy of model %s is kept for the next start: %s", self._in_use, error)
         self._file = b""
+
+    def shadowing(self) -> Shadowing | None:
+        """What the store says of a version beside the one in use. Raises what the store raises; asks after `poll`."""
+        return self._store.shadowing() if self._store is not None else None
+
+    def load(self, version: str) -> Detector:
+        """A version that is to score beside the one in use. Raises `ModelError`, `DataError`, `StoreUnavailable`."""
+        with registry.opened(self._settings, self._catalogue) as store:
+            return registry.load(store, self._catalogue, version)[0]
 
     def close(self) -> None:
         """Give up the store; `poll` opens it again."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from receiver.columns import Int64, NodeName, Rows, Scores
+from receiver.columns import NodeName, Rows
 from receiver.detector import NodeStates, Snapshot
 from receiver.errors import NodescoreError
 from receiver.store import StateReader
@@ -67,11 +68,5 @@ class Handover:
         states.restore(Snapshot(left.model_version, node[newer], left.time_ms[newer], left.state[newer]))
         since_ms = int(left.time_ms[newer].min()) + 1
         for past in store.read_scores(since_ms, until_ms, left.node[newer].tolist()):
-            states.score(_rows_of(past, ours))
-
-
-def _rows_of(past: Scores, ours: dict[int, int]) -> Rows:
-    """Stored rows as the detector saw them, by our node ids."""
-    node = np.array([ours[theirs] for theirs in past.node.tolist()], np.int32)
-    time_ms: Int64 = past.time_ms
-    return Rows(node, time_ms, np.full(past.x.shape, np.nan), past.x)
+            by_our_ids = np.array([ours[theirs] for theirs in past.node.tolist()], np.int32)
+            states.score(replace(past, node=by_our_ids).rows())

@@ -177,9 +177,8 @@ class Pipeline:
 
     def past(self, since_ms: int, now_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
         """Stored rows, of these nodes or of all, as the detector saw them."""
-        raw = np.full(len(self.catalogue.features), np.nan)
         for past in self.store.read_scores(since_ms, now_ms + 1, nodes):
-            yield Rows(past.node, past.time_ms, np.broadcast_to(raw, past.x.shape), past.x)
+            yield past.rows()
 
     def expose(self, scores: Scores) -> None:
         """Show scores that are newer than what is shown."""

@@ -1,8 +1,9 @@
-"""Versions of the model: publish, list, activate, roll back, and load one that was checked.
+"""Versions of the model: publish, list, activate, roll back, score in the shadow, and load one that was checked.
 
 Everything goes through a `ModelStore`: the TimescaleDB that is configured, else a file in the data folder. A version is
-*active* where the last entry of the log names it, *retired* where an earlier one does, else a *candidate*. Rolling back
-returns to the version that was active before, and again to the one before that.
+*active* where the last entry of the log names it, in the *shadow* where it scores beside that one to be looked at,
+*retired* where an earlier entry names it, else a *candidate*. Rolling back returns to the version that was active
+before, and again to the one before that.
 
 A file is checked when it is published and each time before it is used: by its hash, by the contract of
 `receiver.detector`, and for the catalogue's features. Raises `ModelError` for one that fails, `DataError` for a version
@@ -24,9 +25,9 @@ from receiver.detector import Detector
 from receiver.detector.model import read
 from receiver.errors import DataError, ModelError
 from receiver.settings import Settings
-from receiver.store import Activation, ModelStore, ModelVersion
+from receiver.store import Activation, ModelStore, ModelVersion, Shadowing
 
-State = Literal["candidate", "active", "retired"]
+State = Literal["candidate", "shadow", "active", "retired"]
 
 SHIPPED = "node24.onnx"
 # The author of activations that nobody has asked for: they give way to the model that a newer Nodescore ships.
@@ -79,10 +80,13 @@ def listed(store: ModelStore) -> list[Listed]:
     entries = store.activations()
     used = {entry.version for entry in entries} | {entry.before for entry in entries}
     active = entries[-1].version if entries else ""
+    in_shadow = shadowed(store)
 
     def state(version: str) -> State:
         if version == active:
             return "active"
+        if version == in_shadow:
+            return "shadow"
         return "retired" if version in used else "candidate"
 
     return [Listed(version, state(version.version)) for version in store.versions()]
@@ -128,7 +132,7 @@ def publish(
         return there
     needed = trail(store.activations())[-2:]
     versions = [one.version for one in store.versions()]
-    removable = [one for one in versions if one not in (*needed, version.version)]
+    removable = [one for one in versions if one not in (*needed, shadowed(store), version.version)]
     for oldest in removable[: max(0, len(versions) - MAX_VERSIONS)]:
         store.remove(oldest)
     return version
@@ -145,6 +149,7 @@ def activate(store: ModelStore, catalogue: Catalogue, version: str, *, by: str, 
         before = "" if last is None else last.version
         entry = Activation(version, before, now_ms, by, reason, rollback=False)
         if store.append(entry, 0 if last is None else last.id):
+            _leave_shadow(store, entry)
             return entry
     raise DataError(f"model {version}: others activate models at this moment; try again")
 
@@ -159,8 +164,41 @@ def roll_back(store: ModelStore, catalogue: Catalogue, *, by: str, reason: str, 
         load(store, catalogue, earlier)
         entry = Activation(earlier, entries[-1].version, now_ms, by, reason, rollback=True)
         if store.append(entry, entries[-1].id):
+            _leave_shadow(store, entry)
             return entry
     raise DataError("models: others activate models at this moment; try again")
+
+
+def shadow(store: ModelStore, catalogue: Catalogue, version: str, *, by: str, reason: str, now_ms: int) -> Shadowing:
+    """Have this version score beside the active one on all replicas, instead of another that did; the log's entry."""
+    load(store, catalogue, version)
+    entries = store.activations(1)
+    if entries and entries[-1].version == version:
+        raise DataError(f"model {version}: is active; only another one can score in its shadow")
+    entry = Shadowing(version, now_ms, by, reason)
+    store.append_shadowing(entry)
+    return entry
+
+
+def end_shadow(store: ModelStore, version: str, *, by: str, reason: str, now_ms: int) -> Shadowing:
+    """Have this version score in the shadow no more; the log's entry."""
+    if not version or shadowed(store) != version:
+        raise DataError(f"model {version or '(none)'}: does not score in the shadow")
+    entry = Shadowing("", now_ms, by, reason)
+    store.append_shadowing(entry)
+    return entry
+
+
+def shadowed(store: ModelStore) -> str:
+    """The version that scores beside the active one; "" where none does."""
+    entry = store.shadowing()
+    return entry.version if entry else ""
+
+
+def _leave_shadow(store: ModelStore, activation: Activation) -> None:
+    """Once a version is active it has left the shadow, also for the time when it no longer is."""
+    if shadowed(store) == activation.version:
+        store.append_shadowing(Shadowing("", activation.at_ms, activation.by, "it is active"))
 
 
 def previous(entries: Sequence[Activation], there: Collection[str]) -> str:

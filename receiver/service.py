@@ -30,7 +30,8 @@ from receiver.recovery import recover
 from receiver.retraining import STOP_SECONDS as RETRAINING_STOP_SECONDS
 from receiver.retraining import Retraining
 from receiver.settings import Settings, SettingsError
-from receiver.store import Activation, RowReader
+from receiver.shadow import Shadow
+from receiver.store import Activation, RowReader, Shadowing
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
 from receiver.store.reader import EmbeddedReader
@@ -86,7 +87,8 @@ class Service:
         self.worker = Worker(self._pipeline, self.clocks)
         self._fixed = follower is None
         source = follower or Watch(detector, catalogue.feature_names)
-        self._changeover = Changeover(self._pipeline, source, self.worker.order, self.clocks)
+        self._shadow = None if follower is None else Shadow(self._pipeline, follower, self.clocks)
+        self._changeover = Changeover(self._pipeline, source, self.worker.order, self.clocks, self._shadow)
         self._changeover_thread = threading.Thread(target=self._changeover.run, name="changeover", daemon=True)
         self._mutes_thread = threading.Thread(target=self.mutes.run, args=[self.now_ms], name="mutes", daemon=True)
         self._retraining = Retraining(settings, catalogue, readers[1] or readers[0], self.exposition.metrics)
@@ -163,6 +165,22 @@ class Service:
         self._changeover.look_now()
         return entry
 
+    def shadow_model(self, version: str, by: str, reason: str) -> Shadowing:
+        """Have all replicas score with this version beside the active one. Raises as `activate_model`."""
+        self._check_not_fixed()
+        with registry.opened(self.settings, self.catalogue) as store:
+            entry = registry.shadow(store, self.catalogue, version, by=by, reason=reason, now_ms=self.now_ms())
+        self._changeover.look_now()
+        return entry
+
+    def end_shadow(self, version: str, by: str, reason: str) -> Shadowing:
+        """Have this version score in the shadow no more. Raises as `activate_model`."""
+        self._check_not_fixed()
+        with registry.opened(self.settings, self.catalogue) as store:
+            entry = registry.end_shadow(store, version, by=by, reason=reason, now_ms=self.now_ms())
+        self._changeover.look_now()
+        return entry
+
     def status(self) -> list[Component]:
         """Every part that an operator may have to look after."""
         pipeline = self._pipeline
@@ -172,13 +190,18 @@ class Service:
         model = Component("model", "ok", f"{info.detector} {info.version}")
         if self._changeover.fault:
             model = Component("model", "degraded", f"{info.version} stays in use: {self._changeover.fault}")
+        components = [store, model]
+        if self._shadow is not None and self._shadow.version:
+            components.append(Component("shadow", "ok", f"{self._shadow.version} scores beside it"))
+        elif self._shadow is not None and self._shadow.fault:
+            components.append(Component("shadow", "degraded", self._shadow.fault))
         if self._outbox is None:
-            return [store, model]
+            return components
         lag = self._outbox.lag
         waiting = f"{lag.rows_waiting} rows wait here"
         if lag.error:
-            return [store, model, Component("TimescaleDB", "degraded", f"{lag.error}; {waiting}")]
-        return [store, model, Component("TimescaleDB", "ok", waiting)]
+            return [*components, Component("TimescaleDB", "degraded", f"{lag.error}; {waiting}")]
+        return [*components, Component("TimescaleDB", "ok", waiting)]
 
     def _check_not_fixed(self) -> None:
         if self._fixed:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver import changeover
+from receiver import changeover, learner
 from receiver.changeover import Changeover
 from receiver.clocks import Clocks
 from receiver.columns import NodeName
@@ -77,8 +77,8 @@ def test_the_new_model_knows_every_row_before_it_and_shows_itself_at_once(tmp_pa
         replace(tmp_path)
         changer(pipeline).step()
         text = pipeline.exposition.render("")[0].decode()
-        assert 'anomaly_model_info{detector="counting",version="counting-2"} 1.0' in text
-        assert 'anomaly_model_info{detector="counting",version="counting-1"} 0.0' in text
+        assert 'anomaly_model_info{detector="counting",role="active",version="counting-2"} 1.0' in text
+        assert 'anomaly_model_info{detector="counting",role="before",version="counting-1"} 0.0' in text
         assert "\nnodescore_model_changes_total 1.0\n" in text
         assert send(pipeline, 3) == pytest.approx([5.04])
 
@@ -106,7 +106,7 @@ def test_a_node_that_is_only_in_the_far_past_begins_anew(tmp_path: Path) -> None
 def test_rows_that_come_while_the_new_model_learns_are_scored_by_the_old_one_and_known_to_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changeover, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(learner, "BLOCK_ROWS", 2)
     with fed(tmp_path, steps=5) as pipeline:
         replace(tmp_path)
         read, steps = EmbeddedReader.scored_after, iter(range(5, 8))

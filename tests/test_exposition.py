@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from models.alerts import find
 from receiver.alerts import CLEAR_ROWS
 from receiver.columns import NodeName, Scores
-from receiver.exposition import Exposition, RowKind, Snapshot
+from receiver.exposition import Exposition, RowKind, ShadowScores, Snapshot
 from receiver.wire import Fault
 
 NOW_SECONDS = 1_000_000.0
@@ -74,9 +74,11 @@ def test_the_nodes_are_exposed_byte_for_byte_as_prometheus_reads_them() -> None:
         b'anomaly_last_row_timestamp_seconds{cluster="",node="a \\"quoted\\"\\\\\\nname"} 999999.0\n'
         b"# HELP anomaly_muted_until_timestamp_seconds Until when alerts on a node are muted.\n"
         b"# TYPE anomaly_muted_until_timestamp_seconds gauge\n"
-        b"# HELP anomaly_model_info 1 for the model that scores, 0 for the one that did before it.\n"
+        b"# HELP anomaly_shadow_score What the model in the shadow gives a node; it raises no alert.\n"
+        b"# TYPE anomaly_shadow_score gauge\n"
+        b"# HELP anomaly_model_info 1 for the active model, 0 for the one before it and for the one in its shadow.\n"
         b"# TYPE anomaly_model_info gauge\n"
-        b'anomaly_model_info{detector="pca",version="2026-11-01"} 1.0\n'
+        b'anomaly_model_info{detector="pca",role="active",version="2026-11-01"} 1.0\n'
     )
 
 
@@ -115,7 +117,7 @@ def test_a_node_without_a_score_is_not_exposed() -> None:
 
 def test_nothing_is_exposed_of_an_empty_snapshot_but_its_model() -> None:
     assert lines(exposition(Snapshot.empty((), "7", "zscore")), "anomaly_") == [
-        'anomaly_model_info{detector="zscore",version="7"} 1.0'
+        'anomaly_model_info{detector="zscore",role="active",version="7"} 1.0'
     ]
     assert lines(exposition(Snapshot.empty()), "anomaly_") == []
 
@@ -150,9 +152,23 @@ def test_the_model_that_scores_is_1_and_the_one_before_it_0() -> None:
     for version in ("second", "third", "third"):
         shown.update(SNAPSHOT.names, Scores.empty(3), version, "pca")
     assert lines(shown, "anomaly_model_info") == [
-        'anomaly_model_info{detector="pca",version="third"} 1.0',
-        'anomaly_model_info{detector="pca",version="second"} 0.0',
+        'anomaly_model_info{detector="pca",role="active",version="third"} 1.0',
+        'anomaly_model_info{detector="pca",role="before",version="second"} 0.0',
     ]
+
+
+def test_the_shadow_is_shown_of_nodes_whose_last_row_is_not_old_and_that_are_known() -> None:
+    shown = exposition()
+    old = ShadowScores("next", "pca", np.array([1_000, 999_998_000, 0, 999_998_000]), np.full(4, 0.5, np.float32))
+    shown.show_shadow(old)
+    assert lines(shown, "anomaly_shadow_score") == [
+        'anomaly_shadow_score{cluster="prod",model="next",node="worker-2"} 0.5'
+    ]
+    shown.show_shadow(old.after(scores((0, 999_999_000, 1), (5, 999_999_000, 2), (0, 999_999_500, 3))))
+    assert [line.split()[-1] for line in lines(shown, "anomaly_shadow_score")] == ["3.0", "0.5"]
+    assert 'role="shadow",version="next"} 0.0' in lines(shown, "anomaly_model_info")[-1]
+    shown.show_shadow(None)
+    assert lines(shown, "anomaly_shadow_score") == []
 
 
 def over_since(shown: Exposition, node: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`nodescore models list`, `show`, `add`, `activate`, `rollback`: which model the services of a store score with."""
+"""`nodescore models list`, `show`, `add`, `shadow`, `activate`, `rollback`: which model scores for a store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build() -> typer.Typer:
         no_args_is_help=True,
     )
     group.command("list")(list_)
-    for command in (show, add, activate, rollback):
+    for command in (show, add, shadow, activate, rollback):
         group.command()(command)
     return group
 
@@ -105,6 +105,38 @@ def add(
     with opened(settings, catalogue) as models:
         version = publish(models, catalogue, model, _now_ms(), name=file)
     typer.echo(f"{version.version} is there; `nodescore models activate {version.version}` has it score")
+
+
+def shadow(
+    version: Annotated[str | None, typer.Argument(help="As `list` shows it.", show_default=False)] = None,
+    off: Annotated[bool, typer.Option("--off", help="Have none score in the shadow any more.")] = False,
+    reason: ReasonOption = "",
+    data_dir: options.DataDirOption = None,
+    store: options.StoreOption = None,
+    config: options.ConfigOption = None,
+) -> None:
+    """Have a candidate score beside the active version, to see what it would do.
+
+    Its scores are exposed as anomaly_shadow_score, raise no alert, and cost as much CPU as the active version's.
+
+        nodescore models shadow agreement-20261120-0badcafe
+
+        nodescore models shadow --off
+    """
+    from receiver import registry
+
+    if (version is None) != off:
+        raise DataError("say a version, or --off")
+    settings, catalogue = options.load(config, data_dir=data_dir, store=store)
+    by = getpass.getuser()
+    with registry.opened(settings, catalogue) as models:
+        if version is not None:
+            registry.shadow(models, catalogue, version, by=by, reason=reason, now_ms=_now_ms())
+        else:
+            ended = registry.shadowed(models)
+            registry.end_shadow(models, ended, by=by, reason=reason, now_ms=_now_ms())
+    told = f"{version} scores in the shadow" if version else f"{ended} scores in the shadow no more"
+    typer.echo(f"{told}; services follow within 10 s")
 
 
 def activate(

@@ -36,6 +36,7 @@ class NodeStates:
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
+        self.failed_rows = 0  # on which the model raised, or gave what is no number
         self._last_ms = np.empty(0, np.int64)
         self._oldest = np.empty(0, np.int64)  # room for `next_wave`
         self._state = np.empty((0, detector.info.state_size), np.float32)
@@ -113,6 +114,7 @@ class NodeStates:
         except Exception:  # onnxruntime's have no common base
             log.exception("the model fails on a batch of %d rows, which stay without a score", len(row))
             self._state[node] = self.detector.initial_state
+            self.failed_rows += len(row)
             return _Scored(row[:0], np.empty(0, np.float32), x[:0])
         finite = np.isfinite(result.next_state)
         if finite.all() and np.isfinite(result.score).all():
@@ -121,6 +123,7 @@ class NodeStates:
         # The contract promises finite numbers, but a model can break it in a way that no trial shows. Then its
         # node starts anew instead of staying broken for ever.
         sound = np.isfinite(result.score) & finite.all(axis=1)
+        self.failed_rows += int(np.count_nonzero(~sound))
         self._state[node] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
         return _Scored(row[sound], result.score[sound], result.contribution[sound])
 

@@ -6,6 +6,7 @@ OpenMetrics exposition, as the scraper asks. The only importer of prometheus_cli
 
 from receiver.exposition.metrics import AccessRefused, Dropped, GivenUp, Metrics, Protocol, RowKind, StatusCode
 from receiver.exposition.nodes import Exposition
+from receiver.exposition.shadow import ShadowScores
 from receiver.exposition.snapshot import Snapshot
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Metrics",
     "Protocol",
     "RowKind",
+    "ShadowScores",
     "Snapshot",
     "StatusCode",
 ]

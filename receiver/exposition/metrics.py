@@ -139,6 +139,17 @@ class Metrics:
         self.outbox_success = gauge(
             "outbox_last_success_timestamp_seconds", "When TimescaleDB last took rows; 0 before it did."
         )
+        shadow_rows = Counter(
+            "nodescore_shadow_rows",
+            "Rows that the active model and the one in its shadow have scored over the threshold, or under it.",
+            ["active", "shadow"],
+            registry=registry,
+        )
+        sides = {False: "under", True: "over"}
+        self.shadow_rows: dict[tuple[bool, bool], Counter] = {
+            (active, shadow): shadow_rows.labels(sides[active], sides[shadow]) for active in sides for shadow in sides
+        }
+        self.shadow_failures = counter("shadow_failures", "Candidates in the shadow that were given up.")
         self.model_changes = counter("model_changes", "Times that another model has taken over while running.")
         self.model_load_failures = counter("model_load_failures", "Models refused; the one before stayed active.")
         self.retrainings = by(

@@ -21,7 +21,8 @@ from prometheus_client.registry import Collector
 
 from receiver.columns import Float32, Int64, NodeName, Scores
 from receiver.exposition.metrics import Metrics
-from receiver.exposition.snapshot import EXPOSED_DECIMALS, Snapshot, show
+from receiver.exposition.shadow import ShadowScores
+from receiver.exposition.snapshot import EXPOSED_DECIMALS, Snapshot, fresh, show
 
 
 class Exposition:
@@ -45,6 +46,7 @@ class Exposition:
         self._lock = threading.Lock()  # flushes are on one thread, scrapes and pages on another
         self.show(snapshot)
         self._muted_until_ms: Mapping[NodeName, int] = {}
+        self._shadow: ShadowScores | None = None
         self.staleness_seconds = staleness_seconds
         self.most_features = top_features
         self.contribution_floor = contribution_floor
@@ -87,6 +89,10 @@ class Exposition:
         """Replace what is shown of mutes; one that is over is not shown."""
         self._muted_until_ms = until_ms
 
+    def show_shadow(self, shadow: ShadowScores | None) -> None:
+        """Replace what is shown of a candidate in the shadow; its nodes have the ids of those that are shown."""
+        self._shadow = shadow
+
     def update(self, names: Sequence[NodeName], scores: Scores, model_version: str, model_detector: str) -> None:
         """Show scores that are not older than what is shown of their nodes; `names` are of all nodes, by id.
 
@@ -126,7 +132,7 @@ class Exposition:
         """The families of `anomaly_…`; called by the registry for each scrape."""
         snapshot = self.snapshot
         now_ms = int(self.clock() * 1000)
-        score, contribution, over_since, last_row, muted, model = families = _node_families(self._labels)
+        score, contribution, over_since, last_row, muted, shadow, model = families = _node_families(self._labels)
         nodes = snapshot.fresh(now_ms, self.staleness_seconds)
         names = [snapshot.names[node] for node in nodes]
         for name, value in zip(names, _decimals(snapshot.score[nodes]), strict=True):
@@ -144,9 +150,15 @@ class Exposition:
             if until_ms > now_ms:
                 muted.add_metric(name, until_ms / 1000)
         if snapshot.model_version:
-            model.add_metric((snapshot.model_version, snapshot.model_detector), 1.0)
+            model.add_metric((snapshot.model_version, snapshot.model_detector, "active"), 1.0)
         if snapshot.version_before:
-            model.add_metric((snapshot.version_before, snapshot.detector_before), 0.0)
+            model.add_metric((snapshot.version_before, snapshot.detector_before, "before"), 0.0)
+        if (beside := self._shadow) is not None:
+            model.add_metric((beside.version, beside.detector, "shadow"), 0.0)
+            known = len(snapshot.names)
+            nodes = fresh(beside.time_ms[:known], beside.score[:known], now_ms, self.staleness_seconds)
+            for node, value in zip(nodes.tolist(), _decimals(beside.score[nodes]), strict=True):
+                shadow.add_metric((*snapshot.names[node], beside.version), value)
         return families
 
     def render(self, accept: str) -> tuple[bytes, str]:
@@ -188,11 +200,16 @@ def _node_families(labels: tuple[str, str]) -> tuple[GaugeMetricFamily, ...]:
         GaugeMetricFamily(
             "anomaly_muted_until_timestamp_seconds", "Until when alerts on a node are muted.", labels=labels
         ),
+        GaugeMetricFamily(
+            "anomaly_shadow_score",
+            "What the model in the shadow gives a node; it raises no alert.",
+            labels=(*labels, "model"),
+        ),
         # No info family: its value can only be 1, and PromQL shall tell the two with `== 1`, in the past too.
         GaugeMetricFamily(
             "anomaly_model_info",
-            "1 for the model that scores, 0 for the one that did before it.",
-            labels=("version", "detector"),
+            "1 for the active model, 0 for the one before it and for the one in its shadow.",
+            labels=("version", "detector", "role"),
         ),
     )
 

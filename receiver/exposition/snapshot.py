@@ -69,8 +69,7 @@ class Snapshot:
 
     def fresh(self, now_ms: int, staleness_seconds: float) -> Int64:
         """Ids of the nodes with a score whose last row is not older than the limit."""
-        alive = (self.time_ms >= now_ms - staleness_seconds * 1000) & np.isfinite(self.score)
-        return np.flatnonzero(alive).astype(np.int64)
+        return fresh(self.time_ms, self.score, now_ms, staleness_seconds)
 
     def top_features(self, nodes: Int64, most: int) -> list[list[tuple[str, float]]]:
         """Of each of these nodes the features with the largest positive contributions, largest first."""
@@ -81,6 +80,12 @@ class Snapshot:
             [(self.feature_names[feature], value) for feature, value in zip(features, shares, strict=True) if value > 0]
             for features, shares in zip(order.tolist(), values.tolist(), strict=True)
         ]
+
+
+def fresh(time_ms: Int64, score: Float32, now_ms: int, staleness_seconds: float) -> Int64:
+    """Where there is a score that is not older than the limit."""
+    alive = (time_ms >= now_ms - staleness_seconds * 1000) & np.isfinite(score)
+    return np.flatnonzero(alive).astype(np.int64)
 
 
 @compiled

@@ -10,7 +10,7 @@ the event loop's thread.
 Versions of the model are beside them, in `embedded_models` or `timescale.models`, which satisfy `ModelStore`.
 """
 
-from receiver.store.models import Activation, ModelStore, ModelVersion
+from receiver.store.models import Activation, ModelStore, ModelVersion, Shadowing
 from receiver.store.mutes import Mute
 from receiver.store.protocol import (
     Finished,
@@ -39,6 +39,7 @@ __all__ = [
     "Peak",
     "RowReader",
     "RowStore",
+    "Shadowing",
     "StateReader",
     "States",
     "Verdict",

@@ -22,10 +22,11 @@ from receiver.store.models import (
     ACTIVATIONS_READ,
     Activation,
     ModelVersion,
+    Shadowing,
     activation_columns,
     activation_of,
     check,
-    check_activation,
+    check_entry,
     version_columns,
     version_of,
 )
@@ -49,6 +50,15 @@ MIGRATIONS = (
         )
         """,
         "CREATE INDEX activations_catalogue ON activations (catalogue, id)",
+    ),
+    (
+        """
+        CREATE TABLE shadowings (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, catalogue TEXT NOT NULL, version TEXT NOT NULL,
+            at_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX shadowings_catalogue ON shadowings (catalogue, id)",
     ),
 )
 
@@ -130,7 +140,7 @@ class EmbeddedModels:
 
     def append(self, activation: Activation, after_id: int) -> bool:
         """Add an entry, where the last one is still that with this id."""
-        check_activation(activation)
+        check_entry(activation)
         with transaction(self._connection):
             added = self._connection.execute(
                 "INSERT INTO activations (catalogue, version, before, at_ms, by, reason, rollback) "
@@ -154,6 +164,24 @@ class EmbeddedModels:
                 yield False
             else:
                 yield True
+
+    def shadowing(self) -> Shadowing | None:
+        """The last entry of the shadow's log."""
+        with reading():
+            found = self._connection.execute(
+                "SELECT version, at_ms, by, reason, id FROM shadowings WHERE catalogue = ? ORDER BY id DESC LIMIT 1",
+                (self._catalogue,),
+            ).fetchone()
+        return Shadowing(*found) if found else None
+
+    def append_shadowing(self, entry: Shadowing) -> None:
+        """Add an entry to the shadow's log."""
+        check_entry(entry)
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT INTO shadowings (catalogue, version, at_ms, by, reason) VALUES (?, ?, ?, ?, ?)",
+                (self._catalogue, entry.version, entry.at_ms, entry.by, entry.reason),
+            )
 
     def close(self) -> None:
         """Give up the file."""

@@ -2,9 +2,10 @@
 
 A version is a model's file with its card, what it was trained on, and how it was measured; it never changes. What is
 active is said by the log alone, whose last entry is it: activating is adding one entry, so there is no moment at which
-two versions are active or none. All of it is kept by catalogue, since a model is made for one.
+two versions are active or none. Which one scores in its shadow, to be seen before it is active, another log says in the
+same way. All of it is kept by catalogue, since a model is made for one.
 
-`check` and `check_activation` raise `DataError` for what is too large or no text that every store takes.
+`check` and `check_entry` raise `DataError` for what is too large or no text that every store takes.
 """
 
 from __future__ import annotations
@@ -57,6 +58,17 @@ class Activation:
     id: int = 0  # given by the store, rising
 
 
+@dataclass(frozen=True, slots=True)
+class Shadowing:
+    """An entry of the shadow's log: from then on this version scored beside the active one."""
+
+    version: str  # "" where none did
+    at_ms: int
+    by: str
+    reason: str
+    id: int = 0  # given by the store, rising
+
+
 class ModelStore(Protocol):
     """Where the versions of one catalogue are. All methods raise `StoreUnavailable`."""
 
@@ -81,6 +93,12 @@ class ModelStore(Protocol):
     def training(self) -> AbstractContextManager[bool]:
         """Keep others from training for so long; False where somebody else does. Use this store for nothing else."""
 
+    def shadowing(self) -> Shadowing | None:
+        """The last entry of the shadow's log; None where there is none."""
+
+    def append_shadowing(self, entry: Shadowing) -> None:
+        """Add an entry to the shadow's log."""
+
     def close(self) -> None:
         """Give up the file or the connection."""
 
@@ -103,10 +121,11 @@ def check(version: ModelVersion, model: bytes) -> None:
             raise DataError(f"{what}: its {name} have {size} bytes as JSON; {most} are allowed")
 
 
-def check_activation(activation: Activation) -> None:
+def check_entry(entry: Activation | Shadowing) -> None:
     """Refuse an entry with texts that a store may not take."""
-    _check_text("activation", "author", activation.by, MAX_NAME_CHARACTERS)
-    _check_text("activation", "reason", activation.reason, MAX_REASON_CHARACTERS)
+    what = "shadow" if isinstance(entry, Shadowing) else "activation"
+    _check_text(what, "author", entry.by, MAX_NAME_CHARACTERS)
+    _check_text(what, "reason", entry.reason, MAX_REASON_CHARACTERS)
 
 
 def to_json(value: Mapping[str, Any]) -> str:

@@ -82,18 +82,20 @@ class EmbeddedReader:
         with reading():
             return int(self._connection.execute(self._queries.before_scores, (since_ms,)).fetchone()[0])
 
-    def scored_after(self, change: int, most: int) -> tuple[int, Rows]:
-        """The next rows as the detector saw them, in the order in which it did, and the last one's number; no raw."""
+    def scored_after(self, change: int, most: int) -> tuple[int, Scores]:
+        """The next scores in the order in which they were made, without contributions, and the last one's number."""
         found = []
         if self._queries is not None:
             with reading():
                 found = self._connection.execute(self._queries.inputs, (change, most)).fetchall()
         if not found:
-            return change, Rows.empty(len(self.catalogue.feature_names))
-        changes, time_ms, node, model, x = zip(*found, strict=True)
+            return change, Scores.empty(len(self.catalogue.feature_names))
+        changes, time_ms, node, model, score, x = zip(*found, strict=True)
         vectors = self._vectors.align(model, x)
-        nothing = np.broadcast_to(np.array(np.nan), vectors.shape)
-        return changes[-1], Rows(np.array(node, np.int32), np.array(time_ms, np.int64), nothing, vectors)
+        nothing = np.broadcast_to(np.array(np.nan, np.float32), vectors.shape)
+        return changes[-1], Scores(
+            np.array(node, np.int32), np.array(time_ms, np.int64), np.array(score, np.float32), vectors, nothing
+        )
 
     def last_row_ms(self) -> dict[int, int]:
         """The time of each node's newest row, also where the row is no longer here."""

@@ -234,7 +234,7 @@ class Queries:
     score_before: str  # [cluster, name, before_ms] time_ms of the last one
     score_after: str  # [cluster, name, after_ms] time_ms of the first one
     highest_below: str  # [since_ms, until_ms, most] cluster, name, time_ms, score of the nodes never over the threshold
-    inputs: str  # [watermark, limit] change, time_ms, node, model, x
+    inputs: str  # [watermark, limit] change, time_ms, node, model, score, x
     pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
     pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
     before_scores: str  # [since_ms] the number before the first score of a row since then, else the last one
@@ -277,7 +277,7 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
             "WHERE p.score <= 1.0 ORDER BY p.score DESC, n.cluster, n.name LIMIT ?"
         ),
         inputs=(
-            f"SELECT s.change, s.time_ms, s.node, s.model, s.x FROM {tables.scores} s "
+            f"SELECT s.change, s.time_ms, s.node, s.model, s.score, s.x FROM {tables.scores} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
         ),
         pending_samples=(

@@ -1,4 +1,4 @@
-"""The JSON API of the model's versions: list them, look at one, activate one, roll back."""
+"""The JSON API of the model's versions: list them, look at one, activate one, roll back, score in the shadow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from receiver.registry import Listed, State
-from receiver.store import Activation
+from receiver.store import Activation, Shadowing
 from receiver.store.models import MAX_REASON_CHARACTERS
 from receiver.web.author import Author
 from receiver.web.instants import format_instant
@@ -64,6 +64,15 @@ class ActivationAnswer(BaseModel):
     rollback: bool
 
 
+class ShadowAnswer(BaseModel):
+    """What scores beside the active version now; replicas follow within 10 s."""
+
+    version: str = Field(description="Empty where none does.")
+    at: str = Field(description="RFC 3339.")
+    by: str
+    reason: str
+
+
 def router(service: Service) -> APIRouter:
     """`/api/v1/models` and below."""
     routes = APIRouter(prefix="/api/v1/models", tags=["models"])
@@ -88,6 +97,18 @@ def router(service: Service) -> APIRouter:
     @routes.post("/{version}/activate", summary="Go on with a version", dependencies=[Depends(json_from_here)])
     def activate(version: str, change: Annotated[Change, Body()]) -> ActivationAnswer:
         return _answer(service.activate_model(version, change.by, change.reason))
+
+    @routes.post(
+        "/{version}/shadow",
+        summary="Have a version score beside the active one",
+        dependencies=[Depends(json_from_here)],
+    )
+    def shadow(version: str, change: Annotated[Change, Body()]) -> ShadowAnswer:
+        return _shadowing(service.shadow_model(version, change.by, change.reason))
+
+    @routes.post("/{version}/shadow/end", summary="Have it do so no more", dependencies=[Depends(json_from_here)])
+    def end_shadow(version: str, change: Annotated[Change, Body()]) -> ShadowAnswer:
+        return _shadowing(service.end_shadow(version, change.by, change.reason))
 
     return routes
 
@@ -118,3 +139,7 @@ def _answer(entry: Activation) -> ActivationAnswer:
         reason=entry.reason,
         rollback=entry.rollback,
     )
+
+
+def _shadowing(entry: Shadowing) -> ShadowAnswer:
+    return ShadowAnswer(version=entry.version, at=format_instant(entry.at_ms), by=entry.by, reason=entry.reason)

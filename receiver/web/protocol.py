@@ -13,7 +13,7 @@ from receiver.health import Component
 from receiver.muting import Mutes
 from receiver.registry import Listed
 from receiver.settings import Settings
-from receiver.store import Activation
+from receiver.store import Activation, Shadowing
 
 
 class Service(Protocol):
@@ -62,3 +62,9 @@ class Service(Protocol):
 
     def roll_back_model(self, by: str, reason: str) -> Activation:
         """Have all replicas go back to the version that was active before; raises as `activate_model`."""
+
+    def shadow_model(self, version: str, by: str, reason: str) -> Shadowing:
+        """Have all replicas score with this version beside the active one; raises as `activate_model`."""
+
+    def end_shadow(self, version: str, by: str, reason: str) -> Shadowing:
+        """Have this version do so no more; raises as `activate_model`."""

@@ -30,6 +30,20 @@ def test_versions_are_added_activated_and_rolled_back(nodescore: Nodescore, tmp_
     assert [(entry["reason"], entry["rollback"]) for entry in shown["activations"]] == [("new", False), ("", True)]
 
 
+def test_a_candidate_scores_in_the_shadow_until_none_shall(nodescore: Nodescore, tmp_path: Path) -> None:
+    for version in ("v1", "v2"):
+        nodescore("models", "add", model(tmp_path, version), "--data-dir", "data")
+    nodescore("models", "activate", "v1", "--data-dir", "data")
+    began = nodescore("models", "shadow", "v2", "--data-dir", "data")
+    assert began.out == "v2 scores in the shadow; services follow within 10 s\n"
+    listed = nodescore("models", "list", "--data-dir", "data").out
+    assert [line.split()[:2] for line in listed.splitlines()] == [["v1", "active"], ["v2", "shadow"]]
+    ended = nodescore("models", "shadow", "--off", "--data-dir", "data")
+    assert ended.out == "v2 scores in the shadow no more; services follow within 10 s\n"
+    for wrong in ([], ["v2", "--off"], ["--off"], ["v1"]):
+        assert nodescore("models", "shadow", *wrong, "--data-dir", "data").status == 2
+
+
 def test_an_empty_store_says_how_it_gets_its_first_version(nodescore: Nodescore) -> None:
     assert "the first start" in nodescore("models", "list", "--data-dir", "data").out
 

@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests import counting_model
@@ -16,6 +18,7 @@ from tests.e2e.chain import CATALOGUE
 from tests.servers.nodescore import SOURCE, Nodescore
 from tests.servers.process import Runner, wait_until
 from tests.servers.timescale import TimescaleServer, empty_database
+from tests.wire.requests import HEADERS, body, series
 
 FOLLOW_SECONDS = 10
 
@@ -64,6 +67,39 @@ def test_replicas_follow_what_is_activated_and_rolled_back_by_command_and_by_api
     followed(shipped)
     listed = [line.split()[:2] for line in command(timescale_dsn, "list").splitlines()]
     assert listed == [[shipped, "active"], ["v1", "retired"], ["v2", "retired"]]
+
+
+@pytest.mark.real("timescale")
+def test_replicas_follow_what_scores_in_the_shadow_and_whose_alerts_are_muted(
+    run_server: Runner, timescale_dsn: str, tmp_path: Path
+) -> None:
+    flags = [f"--store={timescale_dsn}"]
+    replicas = [run_server(Nodescore(tmp_path, flags, name)) for name in ("replica-0", "replica-1")]
+    now_ms = int(time.time() * 1000)
+    for replica, node in zip(replicas, "ab", strict=True):
+        sample = body(2, [series("node_load1", 1.0, now_ms, instance=node)])
+        httpx.post(f"{replica.url}/api/v1/write", content=sample, headers=HEADERS[2]).raise_for_status()
+
+    def followed(*wanted: str) -> None:
+        wait_until(
+            lambda: all(text in one.metrics() for one, text in zip(replicas, wanted, strict=True)),
+            f"{wanted} on both",
+            FOLLOW_SECONDS,
+        )
+
+    followed('node="a"} ', 'node="b"} ')
+    command(timescale_dsn, "add", counting_model.write(tmp_path / "v1.onnx", CATALOGUE, "v1", offset=7.0))
+    command(timescale_dsn, "shadow", "v1")
+    followed(*(f'anomaly_shadow_score{{cluster="",model="v1",node="{node}"}} 7.01' for node in "ab"))
+    assert [active(one) for one in replicas] != ["v1"] * 2
+    assert post(replicas[0], "v1/shadow/end") == ""
+    wait_until(lambda: not any("anomaly_shadow_score{" in one.metrics() for one in replicas), "none", FOLLOW_SECONDS)
+
+    said = {"node": "a", "duration": "1h", "author": "ann"}
+    httpx.post(f"{replicas[0].url}/api/v1/mutes", json=said).raise_for_status()
+    followed(*['anomaly_muted_until_timestamp_seconds{cluster="",node="a"} '] * 2)
+    httpx.post(f"{replicas[1].url}/api/v1/mutes/end", json={"node": "a", "author": "bob"}).raise_for_status()
+    wait_until(lambda: not any("anomaly_muted_until_timestamp_seconds{" in one.metrics() for one in replicas), "none")
 
 
 @pytest.mark.real("timescale")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import ConfigurationError, DataError
 from receiver.settings import MAX_MODEL_BYTES
-from receiver.store import Activation, ModelStore, ModelVersion
+from receiver.store import Activation, ModelStore, ModelVersion, Shadowing
 from receiver.store.embedded_models import EmbeddedModels
 from receiver.store.models import MAX_CARD_BYTES
 from receiver.store.timescale import TimescaleModels
@@ -110,6 +110,17 @@ def test_an_entry_that_comes_second_is_not_added(models: ModelStore) -> None:
     assert len(models.activations()) == 1
 
 
+def test_the_shadows_last_entry_comes_back(models: ModelStore) -> None:
+    assert models.shadowing() is None
+    for entry in (Shadowing("pca-1", T0, "ann", "naïve 🦊"), Shadowing("", T0 + 1, "bob", "")):
+        models.append_shadowing(entry)
+        found = models.shadowing()
+        assert found is not None
+        assert replace(found, id=0) == entry
+    with pytest.raises(DataError, match="shadow: its author has a NUL"):
+        models.append_shadowing(Shadowing("pca-1", T0, "\x00", ""))
+
+
 def open_again(store: ModelStore, tmp_path: Path, dsn: str | None, catalogue: str = PUMPS.name) -> ModelStore:
     if isinstance(store, EmbeddedModels):
         return EmbeddedModels.open(tmp_path / "data" / "models.sqlite", catalogue)
@@ -153,6 +164,8 @@ def test_each_catalogue_has_versions_and_a_log_of_its_own(
     try:
         assert other.versions() == []
         assert other.activations() == []
+        models.append_shadowing(Shadowing("pca-1", T0, "ann", ""))
+        assert other.shadowing() is None
         other.add(VERSION, FILE)
         assert other.append(FIRST, 0)
     finally:

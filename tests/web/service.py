@@ -17,7 +17,7 @@ from receiver.health import Component
 from receiver.muting import Mutes
 from receiver.registry import Listed
 from receiver.settings import Settings
-from receiver.store import Activation, Finished, RowReader
+from receiver.store import Activation, Finished, RowReader, Shadowing
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.reader import EmbeddedReader
 
@@ -45,6 +45,7 @@ class HeldService:
     model_error: NodescoreError | None = None
     feedback: Feedback = field(default_factory=lambda: Feedback(no_store))
     mutes: Mutes = field(default_factory=lambda: Mutes(no_store))
+    ended_shadow: str = ""
     entered: list[Activation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -101,6 +102,17 @@ class HeldService:
 
     def roll_back_model(self, by: str, reason: str) -> Activation:
         return self._enter(Activation("pca-1", "pca-2", NOW_MS, by, reason, rollback=True))
+
+    def shadow_model(self, version: str, by: str, reason: str) -> Shadowing:
+        if self.model_error:
+            raise self.model_error
+        return Shadowing(version, NOW_MS, by, reason)
+
+    def end_shadow(self, version: str, by: str, reason: str) -> Shadowing:
+        if self.model_error:
+            raise self.model_error
+        self.ended_shadow = version
+        return Shadowing("", NOW_MS, by, reason)
 
     def _enter(self, entry: Activation) -> Activation:
         if self.model_error:

@@ -81,6 +81,16 @@ def test_a_version_is_activated_and_rolled_back_with_author_and_reason(service: 
     assert entered == [("pca-2", "ann", "better", False), ("pca-1", "api", "", True)]
 
 
+def test_a_version_scores_in_the_shadow_until_it_is_ended(service: HeldService, serve: Serve) -> None:
+    url = f"{serve(service)}/api/v1/models/pca-2/shadow"
+    status, body = post(url, b'{"by": "ann", "reason": "to see"}')
+    entry = {"version": "pca-2", "at": "2026-11-20T08:00:00Z", "by": "ann", "reason": "to see"}
+    assert (status, json.loads(body)) == (200, entry)
+    status, body = post(f"{url}/end", b'{"by": "bob"}')
+    assert (status, json.loads(body)) == (200, {**entry, "version": "", "by": "bob", "reason": ""})
+    assert service.ended_shadow == "pca-2"
+
+
 def test_what_cannot_be_activated_is_answered_400_with_the_reason(service: HeldService, serve: Serve) -> None:
     service.model_error = DataError("model pca-9: there is no such version")
     assert post(f"{serve(service)}/api/v1/models/pca-9/activate") == (400, "model pca-9: there is no such version\n")
@@ -97,7 +107,7 @@ def test_what_cannot_be_activated_is_answered_400_with_the_reason(service: HeldS
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
     ],
 )
-@pytest.mark.parametrize("path", ["rollback", "pca-2/activate"])
+@pytest.mark.parametrize("path", ["rollback", "pca-2/activate", "pca-2/shadow", "pca-2/shadow/end"])
 def test_a_page_of_another_site_changes_nothing(
     service: HeldService, serve: Serve, path: str, headers: dict[str, str], status: int
 ) -> None:

@@ -21,10 +21,11 @@ from receiver.store.models import (
     ACTIVATIONS_READ,
     Activation,
     ModelVersion,
+    Shadowing,
     activation_columns,
     activation_of,
     check,
-    check_activation,
+    check_entry,
     version_columns,
     version_of,
 )
@@ -50,6 +51,11 @@ _APPEND = (
     "INSERT INTO activations (catalogue, version, before, at, by, reason, rollback) "
     f"VALUES (%s, %s, %s, {at()}, %s, %s, %s)"
 )
+_SHADOWING = (
+    f"SELECT version, {milliseconds('at')}, by, reason, id FROM shadowings WHERE catalogue = %s "
+    "ORDER BY id DESC LIMIT 1"
+)
+_APPEND_SHADOWING = f"INSERT INTO shadowings (catalogue, version, at, by, reason) VALUES (%s, %s, {at()}, %s, %s)"
 
 
 class TimescaleModels:
@@ -105,7 +111,7 @@ class TimescaleModels:
 
     def append(self, activation: Activation, after_id: int) -> bool:
         """Add an entry, where the last one is still that with this id."""
-        check_activation(activation)
+        check_entry(activation)
         with self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
             cursor.execute(_LAST, (self._catalogue,))
@@ -121,6 +127,17 @@ class TimescaleModels:
         with self._transaction() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (TRAINING_LOCK,))
             yield bool(cursor.fetchall()[0][0])
+
+    def shadowing(self) -> Shadowing | None:
+        """The last entry of the shadow's log."""
+        found = self._fetch(_SHADOWING, (self._catalogue,))
+        return Shadowing(*found[0]) if found else None
+
+    def append_shadowing(self, entry: Shadowing) -> None:
+        """Add an entry to the shadow's log."""
+        check_entry(entry)
+        with self._transaction() as cursor:
+            cursor.execute(_APPEND_SHADOWING, (self._catalogue, entry.version, entry.at_ms, entry.by, entry.reason))
 
     def close(self) -> None:
         """Give up the connection."""

@@ -8,6 +8,7 @@
     model_versions catalogue, version, sha256, card, parent, what it was trained on, measures, and the file
     mutes          entries that say until when a node's alerts stay quiet, as in the embedded file
     activations    the log of which version was in use from when on; its last entry is the active one
+    shadowings     the log of which version scored beside it
     node_samples   time, node, and one double precision column a feature: the raw values, NULL where missing
     node_scores    time, node, model, score, and x and contribution as real[]
     node_dataset   a view: time, cluster, node, the features, and attack (0 or 1), the paper's form of the data
@@ -91,6 +92,13 @@ MIGRATIONS = (
         reason text NOT NULL, author text NOT NULL, at timestamptz NOT NULL
     );
     CREATE INDEX mutes_at ON mutes (at);
+    """,
+    """
+    CREATE TABLE shadowings (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, catalogue text NOT NULL, version text NOT NULL,
+        at timestamptz NOT NULL, by text NOT NULL, reason text NOT NULL
+    );
+    CREATE INDEX shadowings_catalogue ON shadowings (catalogue, id);
     """,
 )
 
