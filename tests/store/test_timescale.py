@@ -299,6 +299,14 @@ def test_policies_are_set_where_the_licence_has_them_and_their_refusal_stops_not
     store.close()
 
 
+def test_who_only_reads_touches_no_policy(
+    timescale_dsn: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.store.timescale.migration.licence", lambda _: "timescale")
+    TimescaleStore.connect(timescale_dsn, CATALOGUE).close()
+    assert caplog.text == ""  # a licence that does not have them would have refused, and been logged
+
+
 def test_a_table_that_somebody_dropped_is_made_again_after_reconnecting(
     timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
 ) -> None:

@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 
 def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention_days: float | None) -> None:
-    """Make or complete everything that this version and this catalogue need."""
+    """Make or complete everything that this version and this catalogue need.
+
+    Policies of compression and retention are set where `retention_days` is given and the licence has them.
+    """
     statements = statements_of(catalogue)
     # Even where it changes nothing, ALTER TABLE waits for every reader and lets nobody past while it does; and who
     # only reads may have no right to it.
@@ -44,7 +47,8 @@ def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention
             raise ConfigurationError(
                 f"TimescaleDB: {_first_line(error)}; the user needs the right to make tables in this database"
             ) from None
-    if licence(connection) == "timescale":
+    # By who passes rows on, and by nobody who comes for a page: they lock the tables against every reader and writer.
+    if retention_days is not None and licence(connection) == "timescale":
         _ensure_policies(connection, statements, retention_days)
 
 
@@ -138,16 +142,15 @@ def _is_current(connection: psycopg.Connection[Any], catalogue: Catalogue, state
     return version == (len(MIGRATIONS),) and _has_view(connection, catalogue, statements)
 
 
-def _ensure_policies(connection: psycopg.Connection[Any], statements: Statements, retention_days: float | None) -> None:
+def _ensure_policies(connection: psycopg.Connection[Any], statements: Statements, retention_days: float) -> None:
     try:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
             connection.execute(statements.compress)
-            if retention_days is not None:
-                for table in (statements.samples, statements.scores):
-                    # Adding alone would leave an older policy of another length as it is.
-                    connection.execute(REMOVE_RETENTION, (table,))
-                    connection.execute(ADD_RETENTION, (table, retention_days * 24 * 3600))
+            for table in (statements.samples, statements.scores):
+                # Adding alone would leave an older policy of another length as it is.
+                connection.execute(REMOVE_RETENTION, (table,))
+                connection.execute(ADD_RETENTION, (table, retention_days * 24 * 3600))
     except psycopg.Error as error:
         # Rows are stored all the same, only larger; a server that forbids policies is no reason to stop.
         log.warning("TimescaleDB: no compression or retention policy: %s", _first_line(error))

@@ -71,8 +71,8 @@ class TimescaleStore:
     ) -> Self:
         """Connect and bring the tables to this version.
 
-        With `retention_days`, the server deletes what is older by itself, where its licence has that; where not,
-        and in any case, `delete_before` does. No statement takes longer than `patience_seconds`.
+        With `retention_days`, the server compresses, and deletes what is older, by itself, where its licence has that;
+        where not, and in any case, `delete_before` deletes. No statement takes longer than `patience_seconds`.
         """
         connection, secrets = connect(dsn, patience_seconds)
         try:
