@@ -8,6 +8,7 @@ each row is scored once, by one model, and the new one knows of every row before
 
 Where the new model cannot be used, `fault` says why, and the one in use stays. Costs 3 µs a row on this thread, which
 lets go of the interpreter between blocks; on the pipeline's, some 20 ms at most. Memory: the states of both models.
+Between two looks, this thread has the candidate in the shadow score, where there is one.
 """
 
 from __future__ import annotations

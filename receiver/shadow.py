@@ -9,8 +9,9 @@ The model that is activated takes over what its shadow knows.
 `step` never raises. A candidate that cannot be loaded, fails on a row, or stays behind for ten minutes is given up,
 with a line in the log and in `nodescore_shadow_failures_total`, until another entry of the shadow's log.
 
-Costs the CPU of the active model's scoring once more, and some 3 µs a row to read it again, together a third of a core
-at most; and the states of every node once more.
+Costs the CPU of the active model's scoring once more, and as much again to read the rows: with the model that ships
+8 µs a row, which is half a hundredth of a core for 5,000 nodes at 10 s. It takes a third of a core at most, while it
+catches up. Memory: the states of every node once more, 2 MiB for them.
 """
 
 from __future__ import annotations

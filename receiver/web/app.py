@@ -30,6 +30,7 @@ from receiver.web import (
     node_page,
     nodes,
     overview,
+    shadow_pages,
 )
 from receiver.web.access import Access
 from receiver.web.origin import BodyLimit
@@ -67,6 +68,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.include_router(label_pages.router(service))
     app.include_router(mute_pages.router(service))
     app.include_router(model_pages.router(service))
+    app.include_router(shadow_pages.router(service))
     app.include_router(audit_page.router(service))
     app.include_router(data_page.router(service))
 

@@ -45,7 +45,7 @@ class HeldService:
     model_error: NodescoreError | None = None
     feedback: Feedback = field(default_factory=lambda: Feedback(no_store))
     mutes: Mutes = field(default_factory=lambda: Mutes(no_store))
-    ended_shadow: str = ""
+    shadowings: list[tuple[str, str, str]] = field(default_factory=list)  # what, by, reason
     entered: list[Activation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -106,12 +106,13 @@ class HeldService:
     def shadow_model(self, version: str, by: str, reason: str) -> Shadowing:
         if self.model_error:
             raise self.model_error
+        self.shadowings.append((f"{version} begins", by, reason))
         return Shadowing(version, NOW_MS, by, reason)
 
     def end_shadow(self, version: str, by: str, reason: str) -> Shadowing:
         if self.model_error:
             raise self.model_error
-        self.ended_shadow = version
+        self.shadowings.append((f"{version} ends", by, reason))
         return Shadowing("", NOW_MS, by, reason)
 
     def _enter(self, entry: Activation) -> Activation:

@@ -199,7 +199,7 @@ def test_the_other_pages_fit_read_well_and_break_no_rule_of_their_own(
     page.get_by_role("button", name="Keep").click()
     page.wait_for_url(re.compile(r"/label\?key="))
     label = page.url.removeprefix(f"{url}/")
-    models = ("models", "activate?version=pca-2", "rollback")
+    models = ("models", "activate?version=pca-2", "shadow?version=pca-2", "rollback")
     for at in (
         label,
         "labels",

@@ -58,6 +58,22 @@ def test_a_version_is_activated_by_a_form_that_wants_a_name(service: HeldService
     assert [(one.version, one.by, one.reason) for one in service.entered[2:]] == [("pca-0", "Zoë", "better")]
 
 
+def test_a_candidate_goes_into_the_shadow_and_out_of_it_by_a_form_that_wants_a_name(
+    service: HeldService, serve: Serve
+) -> None:
+    url = serve(service)
+    assert 'href="shadow?version=pca-2">Score in the shadow' in httpx.get(f"{url}/models").text
+    assert 'Have <bdi class="version">pca-2</bdi> score in the shadow?' in httpx.get(f"{url}/shadow?version=pca-2").text
+    assert sent(url, "shadow?version=pca-2", by="").status_code == 400
+    done = sent(url, "shadow?version=pca-2")
+    assert (done.status_code, done.headers["location"]) == (303, "models")
+    service.listed = [version("pca-2", "shadow", {}), version("pca-3", "candidate", {})]
+    assert "Leave the shadow …" in httpx.get(f"{url}/models").text
+    assert "pca-2</bdi>, which is there now, leaves it" in httpx.get(f"{url}/shadow?version=pca-3").text
+    assert sent(url, "shadow?version=pca-2", action="end").status_code == 303
+    assert service.shadowings == [("pca-2 begins", "Zoë", "better"), ("pca-2 ends", "Zoë", "better")]
+
+
 def test_a_refused_version_is_activated_only_where_that_is_ticked(service: HeldService, serve: Serve) -> None:
     url = serve(service)
     refused = sent(url, "activate?version=pca-2")

@@ -88,7 +88,7 @@ def test_a_version_scores_in_the_shadow_until_it_is_ended(service: HeldService, 
     assert (status, json.loads(body)) == (200, entry)
     status, body = post(f"{url}/end", b'{"by": "bob"}')
     assert (status, json.loads(body)) == (200, {**entry, "version": "", "by": "bob", "reason": ""})
-    assert service.ended_shadow == "pca-2"
+    assert service.shadowings == [("pca-2 begins", "ann", "to see"), ("pca-2 ends", "bob", "")]
 
 
 def test_what_cannot_be_activated_is_answered_400_with_the_reason(service: HeldService, serve: Serve) -> None:

@@ -35,6 +35,7 @@ NEEDS: Mapping[str, Mapping[str, Need]] = {
     "/models": {"GET": "look"},
     "/activate": {"GET": "look", "POST": "activate"},
     "/rollback": {"GET": "look", "POST": "activate"},
+    "/shadow": {"GET": "look", "POST": "activate"},
     "/api/v1/write": {"POST": "write"},
     "/api/v1/nodes": {"GET": "look"},
     "/api/v1/nodes/*": {"GET": "look"},
