@@ -19,7 +19,7 @@ Protocol = Literal["v1", "v2", "unknown"]
 # All statuses of the remote-write endpoint; others would be a mistake of ours and count as 500.
 StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
 # Why the HTTP side ended a connection itself.
-Dropped = Literal["header_timeout", "body_timeout", "answer_timeout", "malformed", "size", "room"]
+Dropped = Literal["header_timeout", "body_timeout", "answer_timeout", "malformed", "size", "room", "tls"]
 # Why a request was not let in: 401, 403, or 503 because too many passwords wait to be checked.
 AccessRefused = Literal["credentials", "role", "busy"]
 RowKind = Literal["complete", "incomplete", "remade", "filled"]
@@ -62,7 +62,7 @@ class Metrics:
         self.connections = gauge("connections", "HTTP connections that are open.")
         self.connections_dropped = by(
             "connections_dropped",
-            "Connections ended for too little (timeouts), too much (size), or to make room for others.",
+            "Connections ended for too little (timeouts), too much (size), no TLS, or to make room for others.",
             "reason",
             get_args(Dropped),
         )

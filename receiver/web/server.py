@@ -25,6 +25,7 @@ from receiver.settings import Settings, SettingsError
 from receiver.web.access import Access, check, guarded
 from receiver.web.app import create_app
 from receiver.web.connection import connection_class
+from receiver.web.handshake import handshake_class
 from receiver.web.reloading import Reloading
 from receiver.web.room import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, Limits, Room
 from receiver.web.write import with_remote_write
@@ -90,9 +91,11 @@ def run(service: Service, listener: socket.socket, limits: Limits, access: Acces
 def config(service: Service, limits: Limits, access: Access | None = None) -> uvicorn.Config:
     """All that answers, within limits, for those who may."""
     app = with_remote_write(service, create_app(service, access))
-    made = uvicorn.Config(
+    room = Room(limits, service.exposition.metrics)
+    connection = connection_class(room)
+    return uvicorn.Config(
         app if access is None else guarded(access, app),
-        http=connection_class(Room(limits, service.exposition.metrics)),
+        http=connection if access is None or access.tls is None else handshake_class(room, access, connection),
         ws="none",
         log_config=None,
         access_log=False,
@@ -100,9 +103,6 @@ def config(service: Service, limits: Limits, access: Access | None = None) -> uv
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    made.load()
-    made.ssl = None if access is None else access.tls
-    return made
 
 
 def room_for_connections() -> int:

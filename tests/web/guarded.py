@@ -56,6 +56,7 @@ def guarded_by(
     environment: Mapping[str, str] | None = None,
     service: HeldService | None = None,
     tls: ssl.SSLContext | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Guarded]:
     """Held scores behind the gate that a web configuration makes; its client speaks TLS where it is given one."""
     file = folder / "web.yml"
@@ -65,7 +66,7 @@ def guarded_by(
     # Of the worker, which is all that remote write needs, there is none: nothing whole is sent.
     with ExitStack() as stack:
         stack.callback(access.close)
-        address = stack.enter_context(served(config(cast("Service", held), Limits(), access), tls))
+        address = stack.enter_context(served(config(cast("Service", held), limits or Limits(), access), tls))
         client = stack.enter_context(httpx.Client(timeout=30, verify=tls or True))
         url = f"{'http' if tls is None else 'https'}://{address[0]}:{address[1]}"
         yield Guarded(url, address, access, file, held, client, stack)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from receiver.web.room import Limits
 from tests.servers.certificates import Authority, Certificate
+from tests.servers.process import wait_until
 from tests.web.guarded import HASH, PASSWORD, guarded_by
 
 pytestmark = pytest.mark.real("openssl")
@@ -80,6 +83,47 @@ def test_a_bad_renewal_leaves_the_certificate_before_in_place(tmp_path: Path, au
         guarded.access.poll()
         assert serial(guarded.address, tls) == before
         assert guarded.metric("nodescore_web_config_failures_total") == 1
+
+
+def test_who_does_not_shake_hands_in_time_is_cut_off_and_makes_room_for_others(
+    tmp_path: Path, authority: Authority
+) -> None:
+    limits = Limits(connections=20, header_seconds=2)
+    with guarded_by(TLS + "}", tmp_path, tls=trusting(authority), limits=limits) as guarded:
+        junk = guarded.sender().send(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"HTTP" not in junk.read_to_end()
+        silent = [guarded.sender() for _ in range(100)]
+        assert guarded.ask("GET", "/metrics").status_code == 200
+        assert guarded.metric('nodescore_connections_dropped_total{reason="room"}') >= 80
+        assert all(one.is_closed() for one in silent)
+        assert guarded.metric('nodescore_connections_dropped_total{reason="tls"}') >= 1
+        guarded.client.close()
+        wait_until(lambda: guarded.metric("nodescore_connections") == 0, "nobody is connected")
+
+
+def test_a_request_may_come_in_one_piece_with_the_end_of_the_handshake(tmp_path: Path, authority: Authority) -> None:
+    tls = trusting(authority)
+    with guarded_by(TLS + "}", tmp_path, tls=tls) as guarded:
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = tls.wrap_bio(coming, going, server_hostname="127.0.0.1")
+        plain = guarded.sender().socket
+        with suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        plain.sendall(going.read())
+        while True:
+            coming.write(plain.recv(65536))
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                break
+        client.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.sendall(going.read())  # the client's last word of the handshake, and the request
+        answer = b""
+        while b"healthy" not in answer:
+            try:
+                answer += client.read(65536)
+            except ssl.SSLWantReadError:
+                coming.write(plain.recv(65536))
+        assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_tls_is_neither_begun_nor_ended_by_a_reload(tmp_path: Path, authority: Authority) -> None:

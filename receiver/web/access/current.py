@@ -19,7 +19,7 @@ from receiver.exposition import Metrics
 from receiver.web.access.credentials import Credentials
 from receiver.web.access.file import WebConfig, WebConfigError, read
 from receiver.web.access.passwords import Hashing
-from receiver.web.access.tls import CurrentContext, context
+from receiver.web.access.tls import context
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Access:
         self._marks = {path: _mark(path)}
         config = self._read()
         self.rules = _rules(config, self._hashing)
-        self.tls = None if config.tls is None else CurrentContext(context(config.tls, path))
+        self.tls = None if config.tls is None else context(config.tls, path)
         self.summary = summary(config)
 
     def reload(self) -> str:
@@ -91,9 +91,7 @@ class Access:
             raise WebConfigError(f"web configuration {self._path}: TLS is begun or ended by a restart only")
         renewed = None if config.tls is None else context(config.tls, self._path)
         rules = _rules(config, self._hashing)
-        if self.tls is not None and renewed is not None:
-            self.tls.current = renewed
-        self.rules = rules
+        self.tls, self.rules = renewed, rules
         self.summary = summary(config)
 
 

@@ -1,9 +1,7 @@
-"""TLS as the web configuration file has it, renewed without a connection being dropped.
+"""TLS as the web configuration file has it.
 
 `context` makes a `ssl.SSLContext` of the files that `tls_server_config` names, and raises `WebConfigError` where they
-do not fit together. `CurrentContext` is what the server gets: it hands each new connection to the context of the day,
-so that a renewal changes everything for those who come and nothing for those who are there. `names_of` says who showed
-a certificate.
+do not fit together. `names_of` says who showed a certificate.
 """
 
 from __future__ import annotations
@@ -63,21 +61,6 @@ def context(tls: TlsServer, of: Path) -> ssl.SSLContext:
             raise WebConfigError(f"web configuration {of}: {ca}: {_reason(error)}") from None
     made.verify_mode = VERIFIES[tls.client_auth_type]
     return made
-
-
-class CurrentContext(ssl.SSLContext):
-    """Hands each connection that begins to the context of then."""
-
-    current: ssl.SSLContext
-
-    def __new__(cls, current: ssl.SSLContext) -> CurrentContext:  # noqa: D102, PYI034  as SSLContext has it
-        made = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-        made.current = current
-        return made
-
-    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """What asyncio and uvloop begin a connection with."""
-        return self.current.wrap_bio(*arguments, **options)
 
 
 def names_of(certificate: Mapping[str, Any] | None) -> frozenset[str]:
