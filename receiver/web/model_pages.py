@@ -35,6 +35,7 @@ MAX_LOG = 50
 FIELDS = ("by", "reason", "last", "despite")
 
 Version = Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)]
+Given = Annotated[dict[str, str], Depends(fields)]
 
 
 class Confirmed(BaseModel):
@@ -106,18 +107,11 @@ def router(service: Service) -> APIRouter:
         given = {**dict.fromkeys(FIELDS, ""), **given, "last": str(versions.last)}
         return page(form.render(to=to, back=back, active=versions.active, given=given, fault=fault), status)
 
-    def change(back: bool, version: str, given: Mapping[str, str]) -> str:
-        said = read(Confirmed, {name: given.get(name, "") for name in FIELDS})
-        versions = _versions(service)
-        if said.last != versions.last:
-            raise Conflict(f"meanwhile {versions.log[0].by} has activated {versions.active}: look again")
-        if back:
-            service.roll_back_model(said.by, said.reason)
-        elif versions.found(version).refused and not said.despite:
-            raise HTTPException(400, "the gate has refused this version; tick the box if you mean it")
-        else:
-            service.activate_model(version, said.by, said.reason)
-        return "models"
+    def sent(back: bool, target: str, given: Mapping[str, str]) -> Response:
+        return answered(
+            lambda: _changed(service, back, target, given),
+            lambda fault, status: show(back, target, given, fault, status),
+        )
 
     @routes.get("/models")
     def models() -> HTMLResponse:
@@ -136,20 +130,33 @@ def router(service: Service) -> APIRouter:
         return show(False, version, {})
 
     @routes.post("/activate")
-    def activate(version: Version, given: Annotated[dict[str, str], Depends(fields)]) -> Response:
-        return answered(
-            lambda: change(False, version, given), lambda fault, status: show(False, version, given, fault, status)
-        )
+    def activate(version: Version, given: Given) -> Response:
+        return sent(False, version, given)
 
     @routes.get("/rollback")
     def confirm_rollback() -> HTMLResponse:
         return show(True, "", {})
 
     @routes.post("/rollback")
-    def roll_back(given: Annotated[dict[str, str], Depends(fields)]) -> Response:
-        return answered(lambda: change(True, "", given), lambda fault, status: show(True, "", given, fault, status))
+    def roll_back(given: Given) -> Response:
+        return sent(True, "", given)
 
     return routes
+
+
+def _changed(service: Service, back: bool, version: str, given: Mapping[str, str]) -> str:
+    """Do what the form says; where to go then."""
+    said = read(Confirmed, {name: given.get(name, "") for name in FIELDS})
+    versions = _versions(service)
+    if said.last != versions.last:
+        raise Conflict(f"meanwhile {versions.log[0].by} has activated {versions.active}: look again")
+    if back:
+        service.roll_back_model(said.by, said.reason)
+    elif versions.found(version).refused and not said.despite:
+        raise HTTPException(400, "the gate has refused this version; tick the box if you mean it")
+    else:
+        service.activate_model(version, said.by, said.reason)
+    return "models"
 
 
 def beside(shown: list[Shown]) -> tuple[list[Shown], dict[str, list[Compared | None]]]:
