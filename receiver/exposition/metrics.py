@@ -17,7 +17,7 @@ FLUSH_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 Protocol = Literal["v1", "v2", "unknown"]
 # All statuses of the remote-write endpoint; others would be a mistake of ours and count as 500.
-StatusCode = Literal[202, 204, 400, 405, 413, 415, 500, 503]
+StatusCode = Literal[202, 204, 400, 401, 403, 405, 413, 415, 500, 503]
 # Why the HTTP side ended a connection itself.
 Dropped = Literal["header_timeout", "body_timeout", "answer_timeout", "malformed", "size", "room", "tls"]
 # Why a request was not let in: 401, 403, or 503 because too many passwords wait to be checked.

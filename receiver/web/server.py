@@ -66,6 +66,8 @@ def serve(settings: Settings) -> None:
         run(service, listener, Limits(connections=room_for_connections()), access)
     finally:
         reloading.stop()
+        if access is not None:
+            access.close()
         service.stop()
         log.info("stopped")
     if service.worker.failed:

@@ -172,6 +172,14 @@ def test_a_body_is_not_read_of_whoever_may_not_send_it(guarded: Guarded) -> None
     assert guarded.sender().send(head).answer().status_code == 401
 
 
+def test_a_sender_that_is_refused_is_counted_with_the_others_that_are(guarded: Guarded) -> None:
+    line = 'nodescore_requests_total{code="403",version="unknown"}'
+    before = guarded.metric(line)
+    guarded.ask("POST", "/api/v1/write", "look")
+    guarded.ask("POST", "/-/reload", "look")
+    assert guarded.metric(line) == before + 1
+
+
 def test_each_request_of_a_connection_needs_its_own_credentials(guarded: Guarded) -> None:
     known = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: " + basic(b"look:secret") + b"\r\n\r\n"
     unknown = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

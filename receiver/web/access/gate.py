@@ -13,7 +13,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.errors import Unavailable
-from receiver.exposition import AccessRefused
+from receiver.exposition import AccessRefused, StatusCode
 from receiver.web.access.credentials import Principal
 from receiver.web.access.current import Access, Rules
 from receiver.web.access.roles import OPEN, needed
@@ -23,7 +23,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class _RefusedError(Exception):
-    def __init__(self, reason: AccessRefused, status: int, text: str, headers: Headers | None = None) -> None:
+    def __init__(self, reason: AccessRefused, status: StatusCode, text: str, headers: Headers | None = None) -> None:
         self.reason, self.status, self.headers = reason, status, headers or []
         super().__init__(text)
 
@@ -42,6 +42,8 @@ def guarded(access: Access, app: ASGIApp) -> ASGIApp:
             who = await _admitted(rules, scope)
         except _RefusedError as refused:
             access.metrics.access_refused[refused.reason].inc()
+            if needed(scope["method"], scope["path"]) == "write":
+                access.metrics.count_request("unknown", refused.status)
             await _answer(send, refused)
             return
         # Always, because the request before may have begun this one's task, with what it knew.
