@@ -7,6 +7,9 @@ with labels and weights. Costs some passes over the rows.
   all that teaches, however short it is, since it was worth somebody's attention; all of them `LABELS_SHARE` at most.
 - A row that nobody has spoken of is normal, and teaches the less the nearer its score was to an alarm: attacks that
   nobody has marked do not become normal. In and around an alert that nobody has judged, it teaches nothing.
+- How far that goes, audits say, which are labels of rows below the threshold: where every second one finds an attack,
+  what nobody has spoken of teaches nothing, and what was audited stands for all of it (weights by the inverse of how
+  likely a row was to be looked at: Horvitz and Thompson 1952).
 - How often alerts are false is counted on rows that were drawn, whatever was said of them: those around labels were
   not drawn, and are not typical.
 - The rows of the store weigh as much together as the recorded ones do.
@@ -24,11 +27,13 @@ from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
 from models.retraining.sample import Sample
 from models.scenarios.known import joined
 from models.table import Table
-from receiver.columns import Bool, Float64, Int64, NodeName
+from receiver.columns import Bool, Float32, Float64, Int64, NodeName
 from receiver.store import Label
 
 # Of what teaches, each label; all labels together, at most.
 LABEL_SHARE, LABELS_SHARE = 0.02, 0.5
+# Of audits that found nothing: fewer are no habit, and reports of missed attacks alone say nothing of the rest.
+LEAST_CALM_AUDITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +48,39 @@ class Lessons:
 def of(sample: Sample, known: Table | None) -> Lessons:
     """The sample's rows, and the recorded ones behind them."""
     table = sample.table
-    attack, weight = np.zeros(len(table), bool), np.zeros(len(table))
-    marked = np.zeros(len(table), bool)
+    attack, marked = np.zeros(len(table), bool), np.zeros(len(table), bool)
+    unspoken = np.zeros(len(table))
     labels_of: dict[NodeName, list[Label]] = {}
     for label in sample.labels:
         labels_of.setdefault(label.name, []).append(label)
-    spoken: list[Int64] = []
+    spoken: list[_Spoken] = []
     for number, name in enumerate(table.nodes):
-        first, after = np.searchsorted(table.node, [number, number + 1])
-        own = slice(int(first), int(after))
+        own = slice(*np.searchsorted(table.node, [number, number + 1]).tolist())
+        time_ms, score = table.time_ms[own], sample.score[own].astype(np.float64)
         labels = labels_of.get(name, [])
-        attack[own], normal = said(table.time_ms[own], labels)
+        attack[own], normal = said(time_ms, labels)
         marked[own] = attack[own] | normal
-        weight[own] = _unspoken(table.time_ms[own] / 1000, sample.score[own].astype(np.float64))
-        spoken += [own.start + rows for rows in _rows_of(labels, table.time_ms[own])]
-    known_rows = 0 if known is None else len(known)
-    _weigh(weight, marked, spoken, known_rows)
-    taught = replace(table, attack=attack, weight=weight.astype(np.float32))
+        unspoken[own] = _unspoken(time_ms / 1000, score)
+        spoken += _spoken(labels, time_ms, score, own.start)
+    unspoken[marked] = 0
+    weight = _weighed(unspoken, spoken, 0 if known is None else len(known))
+    taught = replace(table, attack=attack, weight=weight)
     typical = sample.drawn & ~attack
     if known is None:
         return Lessons(taught, typical, marked)
-    behind = replace(
-        known, node=known.node + len(table.nodes), weight=np.ones(known_rows, np.float32), attack=known.attack
-    )
-    nothing = np.zeros(known_rows, bool)
-    both = replace(joined([taught, behind]), weight=np.concatenate([weight, np.ones(known_rows)]).astype(np.float32))
+    behind = replace(known, node=known.node + len(table.nodes))
+    both = replace(joined([taught, behind]), weight=np.concatenate([weight, np.ones(len(known), np.float32)]))
+    nothing = np.zeros(len(known), bool)
     return Lessons(both, np.concatenate([typical, ~nothing]), np.concatenate([marked, nothing]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A label that has rows."""
+
+    rows: Int64
+    attack: bool
+    audit: bool  # none of its rows was over the threshold
 
 
 def _unspoken(seconds: Float64, score: Float64) -> Float64:
@@ -82,20 +94,33 @@ def _unspoken(seconds: Float64, score: Float64) -> Float64:
     return weight
 
 
-def _rows_of(labels: list[Label], time_ms: Int64) -> list[Int64]:
-    """The rows of each label that has any."""
-    found = [np.flatnonzero((time_ms >= label.start_ms) & (time_ms <= label.end_ms)) for label in labels]
-    return [rows for rows in found if len(rows)]
+def _spoken(labels: list[Label], time_ms: Int64, score: Float64, first: int) -> list[_Spoken]:
+    """The labels of a node that have rows, whose numbers begin with `first`."""
+    found = []
+    for label in labels:
+        rows = np.flatnonzero((time_ms >= label.start_ms) & (time_ms <= label.end_ms))
+        if len(rows):
+            found.append(_Spoken(first + rows, label.attack, audit=not (score[rows] > 1).any()))
+    return found
 
 
-def _weigh(weight: Float64, marked: Bool, spoken: list[Int64], known_rows: int) -> None:
-    """Have rows nobody has spoken of weigh as much as recorded ones, and labels their share of both."""
-    unspoken = weight[~marked].sum()
-    if known_rows and unspoken:
-        weight *= known_rows / unspoken
-    usual = weight[~marked].mean() if unspoken else 1.0
-    weight[marked] = 0
-    total = weight.sum() + known_rows or 1.0
-    share = min(LABEL_SHARE, LABELS_SHARE / max(1, len(spoken)))
-    for rows in spoken:
-        weight[rows] = np.maximum(weight[rows], max(usual, share * total / len(rows)))
+def _weighed(unspoken: Float64, spoken: list[_Spoken], known_rows: int) -> Float32:
+    """The weights [R] of the store's rows, of which nobody has spoken of those with a weight in `unspoken`."""
+    total = unspoken.sum()
+    each = known_rows / total if known_rows and total else 1.0
+    trusted = _trusted(spoken)
+    weight = trusted * each * unspoken
+    audited = sum(len(one.rows) for one in spoken if one.audit)
+    stands_for = (1 - trusted) * each * total / audited if audited else 0.0
+    share = min(LABEL_SHARE, LABELS_SHARE / max(1, len(spoken))) * (each * total + known_rows)
+    for one in spoken:
+        usual = max(each, stands_for) if one.audit else each
+        weight[one.rows] = np.maximum(weight[one.rows], max(usual, share / len(one.rows)))
+    return weight.astype(np.float32)
+
+
+def _trusted(spoken: list[_Spoken]) -> float:
+    """How far rows that nobody has spoken of are normal, 0 to 1."""
+    audits = [one.attack for one in spoken if one.audit]
+    calm = len(audits) - sum(audits)
+    return max(0.0, 2 * calm / len(audits) - 1) if calm >= LEAST_CALM_AUDITS else 1.0

@@ -103,3 +103,25 @@ def test_recorded_rows_come_behind_and_weigh_as_much_as_those_of_the_store() -> 
     assert len(taught.table.nodes) == 3
     assert set(taught.table.node[stored:].tolist()) == {2}
     assert taught.typical[stored:].all()
+
+
+@pytest.mark.parametrize(("missed", "trusted"), [(0, 1.0), (2, 0.6), (8, 0.0)])
+def test_the_more_attacks_audits_find_the_less_what_nobody_has_spoken_of_teaches(missed: int, trusted: float) -> None:
+    audits = [label(20 * place, 20 * place, place < missed) for place in range(8 + missed)]
+    unspoken = lessons.of(sample(audits), None).table.weight
+    assert unspoken is not None
+    assert unspoken[-1] == pytest.approx(trusted)
+
+
+def test_what_was_audited_stands_for_what_was_not() -> None:
+    audits = [label(20 * place, 20 * place, place % 2 == 0) for place in range(16)]
+    taught = lessons.of(sample(audits), None)
+    assert taught.table.weight is not None
+    assert taught.table.weight[~taught.marked].sum() == 0
+    assert taught.table.weight[taught.marked].sum() == pytest.approx(2 * ROWS - len(audits))
+
+
+def test_reports_of_missed_attacks_alone_say_nothing_of_what_nobody_has_spoken_of() -> None:
+    weight = lessons.of(sample([label(20 * place, 20 * place, True) for place in range(8)]), None).table.weight
+    assert weight is not None
+    assert weight[-1] == 1
