@@ -66,6 +66,7 @@ class Changeover:
         self._order = order
         self._clocks = clocks
         self._shadow = shadow
+        self.changing = threading.Lock()  # held while the pipeline's states are replaced
         self._one_at_a_time = threading.Lock()
         self._look_now = threading.Event()
 
@@ -109,7 +110,8 @@ class Changeover:
                     self._pipeline.metrics.model_load_failures.inc()
                 raise
             if detector is not None:
-                self._change_to(detector)
+                with self.changing:
+                    self._change_to(detector)
                 self._source.taken(detector)
             self.fault = ""
 
@@ -118,6 +120,7 @@ class Changeover:
         learner = learner or Learner(self._pipeline, detector, self._clocks.wall_ms())
         with closing(learner), giving_way():
             drift = Drift(detector.info)
+            learner.follow(self._pipeline.learnt_since_ms, self._clocks.wall_ms())
             done = False
             while not done:
                 self._catch_up(learner)
@@ -135,8 +138,6 @@ class Changeover:
             if len(given) <= LAST_ROWS:
                 learner.learn(given)
                 self._pipeline.go_on_with(learner.states, drift)
-                for node, since_ms in self._pipeline.learnt_since_ms.items() - learner.learnt_since_ms.items():
-                    self._pipeline.learn_anew(node, since_ms, self._clocks.wall_ms())
                 done = True
 
         self._order(change)

@@ -1,15 +1,11 @@
 """What keeps a running pipeline in bounds and need not happen at every flush.
 
 The detector's states are saved, the journal is trimmed, old rows are deleted, series that have fallen silent are
-forgotten, what an operator has called normal is learnt, and the gauges are set. Cheap when nothing is due: a
-comparison; else some queries, and 20 ms a minute for the states of 5,000 nodes. Raises `StoreUnavailable`.
+forgotten, and the gauges are set. Cheap when nothing is due: a comparison; else some queries, and 20 ms a minute for
+the states of 5,000 nodes. Raises `StoreUnavailable`.
 """
 
 from __future__ import annotations
-
-import logging
-
-import numpy as np
 
 from receiver.pipeline import Pipeline
 from receiver.rows import TORN_HORIZON_MS
@@ -31,8 +27,6 @@ IDLE_SERIES_SECONDS = 6 * 3600
 # The journal is trimmed by its numbers alone.
 ANY_TIME = 2**63 - 1
 
-log = logging.getLogger(__name__)
-
 
 class Housekeeping:
     """Of one pipeline, from `now_ms` on."""
@@ -42,7 +36,6 @@ class Housekeeping:
         self._kept_ms = 0
         self._saved_ms = 0
         self._forgot_ms = now_ms
-        self._learnt: set[int] = set()  # ids of labels
         self._fail_overs = 0
 
     def keep(self, now_ms: int, wall_ms: int) -> None:
@@ -62,7 +55,6 @@ class Housekeeping:
         if _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forget_idle_series(now_ms)
             self._forgot_ms = now_ms
-        self._learn_what_is_normal(wall_ms)
         self._measure()
 
     def _trim_journal(self, now_ms: int) -> None:
@@ -103,20 +95,6 @@ class Housekeeping:
         pipeline.table.forget(set(gone))
         pipeline.decoder.forget(gone)
         pipeline.assembler.forget(gone)
-
-    def _learn_what_is_normal(self, wall_ms: int) -> None:
-        """Of nodes that are over the threshold, and whose baselines therefore stand still, where a label says so."""
-        snapshot = self._pipeline.exposition.snapshot
-        over = np.flatnonzero(snapshot.over_since_ms).tolist()
-        if not over:
-            return
-        since_ms = {snapshot.names[node]: (node, int(snapshot.over_since_ms[node])) for node in over}
-        for label in self._pipeline.store.labels(min(ms for _, ms in since_ms.values()), wall_ms + 1):
-            node, over_ms = since_ms.get(label.name, (0, label.end_ms + 1))
-            if label.end_ms >= over_ms and not label.attack and label.id not in self._learnt:
-                self._learnt.add(label.id)
-                self._pipeline.learn_anew(node, label.start_ms, wall_ms)
-                log.info("%s: what is normal is learnt anew, as label %d says", label.name.node, label.id)
 
     def _measure(self) -> None:
         pipeline, metrics = self._pipeline, self._pipeline.metrics

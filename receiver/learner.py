@@ -62,13 +62,14 @@ class Learner:
         given = given.where(new)
         return given, self.states.score(given.rows())
 
-    def learn_anew(self, node: int, since_ms: int, wall_ms: int) -> None:
-        """Forget what was usual on a node, and learn it from its stored rows since then."""
-        self.states.forget(node)
-        self.learnt_since_ms[node] = since_ms
-        begin_ms = max(since_ms, wall_ms - WARM_UP_SECONDS * 1000)
-        for past in self._reader.read_scores(begin_ms, wall_ms + 1, [node]):
-            self.states.score(past.rows())
+    def follow(self, learnt_since_ms: dict[int, int], wall_ms: int) -> None:
+        """Forget what was usual on the nodes that were learnt anew since, and learn it from their stored rows."""
+        for node, since_ms in learnt_since_ms.copy().items() - self.learnt_since_ms.items():
+            self.states.forget(node)
+            self.learnt_since_ms[node] = since_ms
+            begin_ms = max(since_ms, wall_ms - WARM_UP_SECONDS * 1000)
+            for past in self._reader.read_scores(begin_ms, wall_ms + 1, [node]):
+                self.states.score(past.rows())
 
     def close(self) -> None:
         """Give up the file."""

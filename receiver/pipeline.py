@@ -16,13 +16,13 @@ answered 2xx. Costs are those of the stages.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Bool, Rows, Scores
-from receiver.detector import Detector, NodeStates
+from receiver.detector import Detector, NodeStates, Snapshot
 from receiver.drift import Drift
 from receiver.errors import StoreUnavailable, Unavailable
 from receiver.exposition import Exposition
@@ -136,12 +136,12 @@ class Pipeline:
         self.metrics.model_changes.inc()
         self.expose(Scores.empty(len(self.catalogue.features)))
 
-    def learn_anew(self, node: int, since_ms: int, wall_ms: int) -> None:
-        """Forget what was usual on a node, and learn it from its stored rows since then."""
+    def learn_anew(self, node: int, since_ms: int, learnt: Snapshot, scores: Scores) -> None:
+        """Forget what was usual on a node, and go on with the state, and show the scores, of its rows since then."""
         self.states.forget(node)
+        self.states.restore(learnt)
         self.learnt_since_ms[node] = since_ms
-        for past in self.past(max(since_ms, wall_ms - WARM_UP_SECONDS * 1000), wall_ms, [node]):
-            self.expose(self.states.score(past))
+        self.expose(scores)
 
     def checkpoint(self) -> None:
         """Save the detector's states."""
@@ -174,11 +174,6 @@ class Pipeline:
         while self._unstored:
             self.store.write(self._unstored[0])
             del self._unstored[0]
-
-    def past(self, since_ms: int, now_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
-        """Stored rows, of these nodes or of all, as the detector saw them."""
-        for past in self.store.read_scores(since_ms, now_ms + 1, nodes):
-            yield past.rows()
 
     def expose(self, scores: Scores) -> None:
         """Show scores that are newer than what is shown."""

@@ -51,8 +51,8 @@ def _restore_states(pipeline: Pipeline, now_ms: int) -> None:
         since_ms = max(since_ms, min(seen_ms, exposed_ms))
     for scores in pipeline.store.read_scores(since_ms, now_ms + 1):
         pipeline.expose(scores)
-    for rows in pipeline.past(since_ms, now_ms):  # of which the states have seen some
-        pipeline.expose(pipeline.states.score(rows))
+    for past in pipeline.store.read_scores(since_ms, now_ms + 1):  # of which the states have seen some
+        pipeline.expose(pipeline.states.score(past.rows()))
 
 
 def _replay(pipeline: Pipeline, now_ms: int) -> None:

@@ -1,9 +1,9 @@
 """One running Nodescore, as a web server sees it.
 
 `start` and `stop` frame everything: the store, the pipeline on its thread (`worker`, which takes the requests), a
-thread that looks for another model, one that looks for mutes, and, where a TimescaleDB is configured, one that passes
-rows on to it. A service that was stopped in order replays nothing twice. Raises `SettingsError`, and what opening the
-store raises; the rest is each method's.
+thread that looks for another model, one that looks for mutes, one that learns what labels call normal, one that trains
+anew, and, where a TimescaleDB is configured, one that passes rows on to it. A service that was stopped in order replays
+nothing twice. Raises `SettingsError`, and what opening the store raises; the rest is each method's.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from receiver.health import Component
 from receiver.muting import Mutes
 from receiver.pipeline import Pipeline
 from receiver.recovery import recover
+from receiver.relearning import Relearning
 from receiver.retraining import STOP_SECONDS as RETRAINING_STOP_SECONDS
 from receiver.retraining import Retraining
 from receiver.settings import Settings, SettingsError
@@ -45,6 +46,8 @@ OUTBOX_STOP_SECONDS = 10
 CHANGEOVER_STOP_SECONDS = 2
 # A query for what others have muted.
 MUTES_STOP_SECONDS = 2
+# A query for what has been called normal, or an hour of a node's rows.
+RELEARNING_STOP_SECONDS = 2
 # A flush with nodes that another replica may have had waits so long for the database that knows.
 HANDOVER_SECONDS = 2
 # Somebody waits for a page; a search for the highest score of a week may take some of it.
@@ -90,6 +93,10 @@ class Service:
         self._shadow = None if follower is None else Shadow(self._pipeline, follower, self.clocks)
         self._changeover = Changeover(self._pipeline, source, self.worker.order, self.clocks, self._shadow)
         self._changeover_thread = threading.Thread(target=self._changeover.run, name="changeover", daemon=True)
+        self._relearning = Relearning(
+            self._pipeline, self.worker.order, self._changeover.changing, self.clocks, readers[1]
+        )
+        self._relearning_thread = threading.Thread(target=self._relearning.run, name="relearning", daemon=True)
         self._mutes_thread = threading.Thread(target=self.mutes.run, args=[self.now_ms], name="mutes", daemon=True)
         self._retraining = Retraining(settings, catalogue, readers[1] or readers[0], self.exposition.metrics)
         self._retraining_thread = threading.Thread(
@@ -107,6 +114,7 @@ class Service:
         recover(self._pipeline, self.now_ms())
         self.worker.start()
         self._changeover_thread.start()
+        self._relearning_thread.start()
         self._mutes_thread.start()
         self._retraining_thread.start()
         self._outbox_thread.start()
@@ -114,12 +122,14 @@ class Service:
     def stop(self) -> None:
         """Finish what waits, save the states, close the store."""
         self._changeover.stop()
+        self._relearning.stop()
         self.mutes.stop()
         self._retraining.stop()
         self.worker.stop()
         self._outbox_stopping.set()
         self._outbox_thread.join(OUTBOX_STOP_SECONDS)
         self._changeover_thread.join(CHANGEOVER_STOP_SECONDS)
+        self._relearning_thread.join(RELEARNING_STOP_SECONDS)
         self._mutes_thread.join(MUTES_STOP_SECONDS)
         self._retraining_thread.join(RETRAINING_STOP_SECONDS)
         if self._pipeline.handover is not None:

@@ -113,8 +113,7 @@ class Shadow:
         log.info("model %s scores in the shadow", entry.version)
 
     def _go_on(self, learner: Learner) -> None:
-        for node, since_ms in dict(self._pipeline.learnt_since_ms).items() - learner.learnt_since_ms.items():
-            learner.learn_anew(node, since_ms, self._clocks.wall_ms())
+        learner.follow(self._pipeline.learnt_since_ms, self._clocks.wall_ms())
         began_ms, more = self._clocks.steady_ms(), True
         with giving_way():
             while more and self._clocks.steady_ms() - began_ms < TURN_MS:

@@ -18,8 +18,8 @@ from receiver.clocks import Clocks
 from receiver.columns import NodeName
 from receiver.detector import Watch
 from receiver.errors import ModelError, StoreUnavailable, Unavailable
-from receiver.housekeeping import Housekeeping
 from receiver.pipeline import WARM_UP_SECONDS, Pipeline
+from receiver.relearning import Relearning
 from receiver.store import Label
 from receiver.store.reader import EmbeddedReader
 from tests import counting_model
@@ -229,21 +229,10 @@ def test_what_a_label_has_called_normal_is_learnt_by_the_new_model_too(tmp_path:
     with fed(tmp_path, steps=105) as pipeline:
         begin_ms, end_ms = NOW_MS + 95 * STEP_MS, NOW_MS + 104 * STEP_MS
         pipeline.store.add_label(Label(NodeName("", "a:9100"), begin_ms, end_ms, False, None, "", "ann", end_ms))
-        house = Housekeeping(pipeline, end_ms)
-        house.keep(end_ms, end_ms)
+        clocks = Stopped()
+        clocks.wall = end_ms
+        Relearning(pipeline, at_once, threading.Lock(), clocks).look()
         assert pipeline.exposition.snapshot.score.tolist() == pytest.approx([0.1])
         replace(tmp_path, offset=0.0)
         changer(pipeline, wall_ms=end_ms).step()
         assert send(pipeline, 105) == pytest.approx([0.11])
-
-
-def test_what_is_learnt_anew_while_the_new_model_learns_it_learns_anew_too(tmp_path: Path) -> None:
-    with fed(tmp_path, steps=5) as pipeline:
-        replace(tmp_path)
-
-        def meanwhile(run: Callable[[], None]) -> None:
-            pipeline.learn_anew(0, NOW_MS + 3 * STEP_MS, NOW_MS + 4 * STEP_MS)
-            run()
-
-        changer(pipeline, meanwhile, NOW_MS + 4 * STEP_MS).step()
-        assert send(pipeline, 5) == pytest.approx([5.03])

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from receiver.detector import Detector
 from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
-from receiver.store import sqlite
+from receiver.store import Label, sqlite
+from receiver.store.reader import EmbeddedReader
 from receiver.wire import Batch
 from receiver.worker import MAX_GROUP
 from tests import counting_model
@@ -215,6 +216,23 @@ def test_a_service_with_a_fixed_file_activates_nothing_and_says_why(tmp_path: Pa
             service.activate_model("v1", "ann", "")
         with pytest.raises(ModelError, match=r"is fixed to .*model\.onnx"):
             service.roll_back_model("ann", "")
+
+
+def test_a_label_that_another_process_puts_into_the_file_is_learnt(tmp_path: Path) -> None:
+    counting_model.write(tmp_path / "model.onnx", CATALOGUE, offset=5.0)  # always over the threshold
+    with running(tmp_path) as service:
+        last_ms = service.now_ms() - 1000
+
+        def shows(score: float) -> None:
+            wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([score]), f"score {score}")
+
+        for place in range(3):
+            write(service, request(last_ms - 1000 * (2 - place)))
+        shows(5.03)
+        normal = Label(NodeName("", "a:9100"), last_ms, last_ms, False, None, "", "ann", last_ms)
+        with closing(EmbeddedReader.open(service.settings.embedded_path, CATALOGUE)) as reader:
+            reader.add_label(normal)
+        shows(5.01)
 
 
 def test_a_data_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from receiver.changeover import Changeover
 from receiver.detector import Detector, StepResult, Watch
 from receiver.errors import ModelError, StoreUnavailable
 from receiver.pipeline import Pipeline
+from receiver.relearning import Relearning
 from receiver.shadow import Shadow
 from receiver.store import Shadowing
 from tests import counting_model
@@ -136,12 +138,26 @@ def test_what_is_learnt_anew_meanwhile_it_learns_anew_too(tmp_path: Path) -> Non
         beside = Shadow(pipeline, Told(tmp_path), Clock())
         beside.step()
         beside._clocks.wall = NOW_MS + 5 * STEP_MS  # type: ignore[attr-defined]
-        pipeline.learn_anew(0, NOW_MS + 3 * STEP_MS, NOW_MS + 4 * STEP_MS)
+        Relearning(pipeline, at_once, threading.Lock(), Clock()).learn(0, NOW_MS + 3 * STEP_MS)
         assert send(pipeline, 5) == pytest.approx([0.03])
         beside.step()
         send(pipeline, 6)
         beside.step()
         assert shown(pipeline, "anomaly_shadow_score")[0].endswith(" 5.04")
+
+
+def test_what_is_learnt_anew_before_it_takes_over_it_learns_anew_too(tmp_path: Path) -> None:
+    with fed(tmp_path, steps=5) as pipeline:
+        clock = Clock()
+        beside = Shadow(pipeline, Told(tmp_path), clock)
+        beside.step()
+        watch = Watch(pipeline.states.detector, CATALOGUE.feature_names)
+        change = Changeover(pipeline, watch, at_once, clock, beside)
+        clock.wall = NOW_MS + 5 * STEP_MS
+        Relearning(pipeline, at_once, change.changing, clock).learn(0, NOW_MS + 3 * STEP_MS)
+        (tmp_path / "candidate.onnx").replace(tmp_path / "model.onnx")
+        change.step()
+        assert send(pipeline, 5) == pytest.approx([5.03])
 
 
 @pytest.mark.parametrize("how", ["raises", "gives no number"])
