@@ -17,6 +17,7 @@ import numpy as np
 
 from receiver.columns import NodeName
 from receiver.errors import Conflict, DataError, NotFound
+from receiver.store import texts
 from receiver.store.protocol import Label, Moment
 
 # Long enough for a report of an incident, short enough to show and to index.
@@ -31,17 +32,14 @@ def check(label: Label) -> None:
         raise DataError(f"label: ends ({label.end_ms} ms) before it starts ({label.start_ms} ms)")
     if not label.name.node:
         raise DataError("label: names no node")
-    texts = {
+    said = {
         "cluster": label.name.cluster,
         "node": label.name.node,
         "details": label.details,
         "author": label.author,
     }
-    for name, text in texts.items():
-        if len(text) > MAX_TEXT_CHARACTERS:
-            raise DataError(f"label: {name} has {len(text)} characters; {MAX_TEXT_CHARACTERS} are allowed")
-        if "\x00" in text or any(0xD800 <= ord(character) <= 0xDFFF for character in text):
-            raise DataError(f"label: {name} has a NUL or half of a surrogate pair, which is no text")
+    for name, text in said.items():
+        texts.check(f"label: {name}", text, MAX_TEXT_CHARACTERS)
 
 
 def digest(label: Label) -> str:

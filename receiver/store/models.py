@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from receiver.errors import DataError
 from receiver.settings import MAX_MODEL_BYTES
+from receiver.store import texts
 
 # A card has 10 KiB, most of it quantiles of its features; a thousand features have 300 KiB.
 MAX_CARD_BYTES = 512 * 1024
@@ -110,8 +111,8 @@ def check(version: ModelVersion, model: bytes) -> None:
         raise DataError(f"{what}: {len(model)} bytes; {MAX_MODEL_BYTES} are allowed")
     if not version.version:
         raise DataError("model: has no version")
-    _check_text(what, "version", version.version, MAX_NAME_CHARACTERS)
-    _check_text(what, "parent", version.parent, MAX_NAME_CHARACTERS)
+    texts.check(f"{what}: its version", version.version, MAX_NAME_CHARACTERS)
+    texts.check(f"{what}: its parent", version.parent, MAX_NAME_CHARACTERS)
     for name, value, most in (
         ("card", version.card, MAX_CARD_BYTES),
         ("labels", version.labels, MAX_MEASURES_BYTES),
@@ -124,8 +125,8 @@ def check(version: ModelVersion, model: bytes) -> None:
 def check_entry(entry: Activation | Shadowing) -> None:
     """Refuse an entry with texts that a store may not take."""
     what = "shadow" if isinstance(entry, Shadowing) else "activation"
-    _check_text(what, "author", entry.by, MAX_NAME_CHARACTERS)
-    _check_text(what, "reason", entry.reason, MAX_REASON_CHARACTERS)
+    texts.check(f"{what}: its author", entry.by, MAX_NAME_CHARACTERS)
+    texts.check(f"{what}: its reason", entry.reason, MAX_REASON_CHARACTERS)
 
 
 def to_json(value: Mapping[str, Any]) -> str:
@@ -184,10 +185,3 @@ def activation_of(row: Sequence[Any]) -> Activation:
     """From (id, version, before, at, by, reason, rollback)."""
     id_, version, before, at_ms, by, reason, rollback = row
     return Activation(version, before, at_ms, by, reason, bool(rollback), id_)
-
-
-def _check_text(what: str, name: str, text: str, most: int) -> None:
-    if len(text) > most:
-        raise DataError(f"{what}: its {name} has {len(text)} characters; {most} are allowed")
-    if "\x00" in text or any(0xD800 <= ord(character) <= 0xDFFF for character in text):
-        raise DataError(f"{what}: its {name} has a NUL or half of a surrogate pair, which is no text")

@@ -15,6 +15,7 @@ from typing import Any
 
 from receiver.columns import NodeName
 from receiver.errors import DataError
+from receiver.store import texts
 
 # A mute bridges the time until a false alarm's label was learnt from, which is weekly at most; a longer one would be
 # forgotten, and hide an attack.
@@ -46,17 +47,14 @@ def check(mute: Mute) -> None:
         raise DataError("mute: lasts for more than 7 days, or ends before it begins")
     if not mute.name.node:
         raise DataError("mute: names no node")
-    texts = {
+    said = {
         "cluster": (mute.name.cluster, MAX_NAME_CHARACTERS),
         "node": (mute.name.node, MAX_NAME_CHARACTERS),
         "author": (mute.author, MAX_NAME_CHARACTERS),
         "reason": (mute.reason, MAX_REASON_CHARACTERS),
     }
-    for name, (text, most) in texts.items():
-        if len(text) > most:
-            raise DataError(f"mute: {name} has {len(text)} characters; {most} are allowed")
-        if "\x00" in text or any(0xD800 <= ord(character) <= 0xDFFF for character in text):
-            raise DataError(f"mute: {name} has a NUL or half of a surrogate pair, which is no text")
+    for name, (text, most) in said.items():
+        texts.check(f"mute: {name}", text, most)
 
 
 def latest(entries: Iterable[Mute]) -> dict[NodeName, Mute]:
