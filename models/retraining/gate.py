@@ -102,7 +102,7 @@ def _compare(measured: Measured) -> Compared:
     total = float(measured.size.sum())
     candidate, active = float(measured.candidate.sum()) / total, float(measured.active.sum()) / total
     low, high = interval(measured.candidate - measured.active, measured.size)
-    holds = low >= -measured.margin if measured.more_is_better else high <= measured.margin
+    holds = bool(low >= -measured.margin if measured.more_is_better else high <= measured.margin)
     end, side = (low, "lower") if measured.more_is_better else (high, "higher")
     reason = (
         f"{measured.measure}: {candidate:.3g}, the active model has {active:.3g}; it may be {side} by "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_a_candidate_below_a_floor_is_refused_whatever_the_active_model_does() -
 
 def test_every_line_of_the_verdict_is_json() -> None:
     verdict = gate.decide([recall(hits(0.4), hits(0.7))], [Floor("port-scan raised", 0.5, 0.2, least=0.45)])
-    cards = [line.card() for line in verdict.compared]
+    cards = json.loads(json.dumps([line.card() for line in verdict.compared]))
     assert [(card["measure"], card["holds"]) for card in cards] == [
         ("attacks raised", False),
         ("port-scan raised, floor 0.45", True),
