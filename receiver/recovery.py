@@ -36,8 +36,6 @@ def recover(pipeline: Pipeline, now_ms: int) -> None:
     pipeline.metrics.journal_damaged.inc(len(store.damage))
     for text in store.damage[:DAMAGE_NAMED]:
         log.warning("left out: %s", text)
-    # What a request had left open will be completed by the sender's retries.
-    pipeline.assembler.restart_waiting(now_ms)
     pipeline.store_pending()
 
 
@@ -80,6 +78,8 @@ def _replay(pipeline: Pipeline, now_ms: int) -> None:
             _keep(pipeline, departure, stored_until, consumed_seq)
             more = departure.more
     pipeline.tail.move(now_ms - at_ms)
+    # What a request had left open will be completed by the sender's retries.
+    pipeline.assembler.go_on(now_ms, now_ms - at_ms)
 
 
 def _keep(pipeline: Pipeline, departure: Departure, stored_until: Int64, consumed_seq: int) -> None:

@@ -119,10 +119,10 @@ class Assembler:
         series = np.flatnonzero(target_of[: self._table.next_id] >= 0).astype(np.int32)
         self._all_of(len(series), lambda begin: place(self._held, target_of, series, begin))
 
-    def restart_waiting(self, now_ms: int) -> None:
-        """Give every row, and every series that is silent, its full time again."""
+    def go_on(self, now_ms: int, by_ms: int) -> None:
+        """Go on by another clock, which is `by_ms` ahead, and give every row its full time again."""
         self._held.rows["since_ms"] = now_ms
-        self._held.series["arrived_ms"] = now_ms
+        self._held.series["arrived_ms"] += by_ms
 
     def idle(self, before_ms: int) -> list[int]:
         """Series of which nothing has come in since then."""
