@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,29 +32,45 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
+        self._prefix = ""  # of names, which no branch may share with another
 
     def const(self, value: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
         """A constant; equal ones are kept once."""
         array = np.asarray(value, dtype)
-        name = f"const_{hashlib.sha256(array.tobytes() + str((array.shape, array.dtype)).encode()).hexdigest()[:12]}"
+        digest = hashlib.sha256(array.tobytes() + str((array.shape, array.dtype)).encode()).hexdigest()
+        name = f"{self._prefix}const_{digest[:12]}"
         self._constants.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
     def op(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """One node with one output."""
-        output = f"{op_type.lower()}_{len(self._nodes)}"
+        output = self._name(op_type)
         self._nodes.append(helper.make_node(op_type, list(inputs), [output], **attributes))
         return output
 
+    def choose(self, condition: str, then: Callable[[Graph], str], otherwise: Callable[[Graph], str]) -> str:
+        """What one of two branches writes, by a condition of one element; the other one is not computed.
+
+        A branch sees all that was written so far, and nothing of it is seen outside.
+        """
+        branches = {}
+        for which, write in (("then_branch", then), ("else_branch", otherwise)):
+            branch = Graph()
+            branch._prefix = f"{self._name(which)}_"
+            output = helper.make_tensor_value_info(write(branch), TensorProto.FLOAT, None)
+            # Its own constants: each value from outside costs something each time.
+            branches[which] = helper.make_graph(branch._nodes, which, [], [output], list(branch._constants.values()))
+        return self.op("If", condition, **branches)
+
     def largest(self, tensor: str, count: int, axis: int) -> str:
         """The largest so many along an axis, the largest first."""
-        output = f"topk_{len(self._nodes)}"
+        output = self._name("TopK")
         inputs = [tensor, self.const([count], np.int64)]
         self._nodes.append(helper.make_node("TopK", inputs, [output, f"{output}_index"], axis=axis))
         return output
 
     def columns(self, tensor: str, start: int, stop: int) -> str:
-        """tensor[:, start:stop]."""
+        """tensor[:, start:stop]; onnxruntime makes one operator of all that cut one tensor."""
         cut = (self.const([value], np.int64) for value in (start, stop, 1))
         return self.op("Slice", tensor, *cut)
 
@@ -70,11 +86,15 @@ class Graph:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
             for index, name in enumerate(node.output):
-                names[name] = f"{node.op_type.lower()}_{len(self._nodes)}_{index}"
+                names[name] = f"{self._name(node.op_type)}_{index}"
             copy.input[:] = [names[name] for name in node.input]
             copy.output[:] = [names[name] for name in node.output]
             self._nodes.append(copy)
         return names[model_output]
+
+    def _name(self, op_type: str) -> str:
+        """Of what is written next."""
+        return f"{self._prefix}{op_type.lower()}_{len(self._nodes)}"
 
     def close(
         self, *, score: str, next_state: str, contribution: str | None, features: Sequence[str], state: Float32

@@ -25,6 +25,7 @@ import numpy as np
 import onnx
 
 from models.alerts import MERGE_SECONDS
+from models.following import Event, Following
 from models.graph import Graph
 from models.threshold import MAX_GAP_SECONDS, SECONDS_PER_DAY
 from receiver.alerts import OF_ROWS, OVER_ROWS
@@ -38,6 +39,8 @@ PAUSE = 0.25
 # The liveliest of the nodes tuned on comes to within three times the budget at 5, not at 3; what lies beyond is a node
 # out of order, or under attack day after day. Below a third the first stir of a node that was calm for weeks alarms.
 LOWEST_FACTOR, HIGHEST_FACTOR = 1 / 3, 5.0
+# A threshold glides in steps of so much quiet time: what a row takes off would be lost in a float's rounding.
+STEADY_SECONDS = 600.0
 # Of a node's state.
 FLOATS = 3 + OF_ROWS - 1
 # At a level like this no score alarms: baselines learn every row.
@@ -74,15 +77,18 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Names of tensors of a graph."""
+    """What a graph has of a row."""
 
     score: str  # [N, 1]
-    next_state: tuple[str, ...]  # none, or one [N, S]
+    following: tuple[Following, ...]  # none, or one
 
 
 def initial_state(alarm: Alarm) -> Float32:
-    """[S]: log factor after the last lesson, quiet seconds since, seconds of pause left, which last rows were over."""
-    return np.zeros(0 if alarm.own is None else FLOATS, np.float32)
+    """[S]: threshold, seconds that count towards its next change, whether in a pause, which last rows were over.
+
+    Nothing where the threshold is everyone's.
+    """
+    return np.array([] if alarm.own is None else [alarm.level, *[0] * (FLOATS - 1)], np.float32)
 
 
 def judge(graph: Graph, measure: str, alarm: Alarm, start: int) -> Judged:
@@ -90,32 +96,32 @@ def judge(graph: Graph, measure: str, alarm: Alarm, start: int) -> Judged:
     own = alarm.own
     if own is None:
         return Judged(graph.op("Div", measure, graph.const(alarm.level)), ())
-    kept, quiet, pause, *before = (
-        graph.columns("state", start + column, start + column + 1) for column in range(FLOATS)
-    )
-    # From what it was after the last alert: what a row alone takes off would be lost in a float's rounding.
-    glide = graph.op("Mul", quiet, graph.const(own.step * own.alerts_per_node_day / SECONDS_PER_DAY))
-    factor = graph.op("Max", graph.op("Sub", kept, glide), graph.const(np.log(own.lowest)))
-    score = graph.op("Div", measure, graph.op("Mul", graph.op("Exp", factor), graph.const(alarm.level)))
-
-    over = graph.op("Cast", graph.op("Greater", score, graph.const(1)), to=onnx.TensorProto.FLOAT)
-    raised = graph.op("GreaterOrEqual", graph.op("Sum", over, *before), graph.const(OVER_ROWS))
+    level, counted, pause, *before = (graph.columns("state", start + at, start + at + 1) for at in range(FLOATS))
+    score = graph.op("Div", measure, level)
     seconds = graph.op("Clip", "elapsed_seconds", graph.const(0), graph.const(MAX_GAP_SECONDS))
-    seconds = graph.op("Unsqueeze", seconds, graph.const([1], np.int64))
-    watching = graph.op("Equal", pause, graph.const(0))
+    later = graph.op("Add", counted, graph.op("Unsqueeze", seconds, graph.const([1], np.int64)))
+    change = STEADY_SECONDS
     whole = max(MERGE_SECONDS, PAUSE * SECONDS_PER_DAY / own.alerts_per_node_day)
-    begun = graph.op("Where", watching, graph.const(whole), pause)
-    left = graph.op("Where", raised, begun, graph.op("Relu", graph.op("Sub", pause, seconds)))
-    teaches = graph.op("And", graph.op("Greater", pause, graph.const(0)), graph.op("Equal", left, graph.const(0)))
-    higher = graph.op("Min", graph.op("Add", factor, graph.const(own.step)), graph.const(np.log(own.highest)))
-    watched = graph.op("Add", quiet, graph.op("Where", watching, seconds, graph.const(0)))
-    following = graph.op(
-        "Concat",
-        graph.op("Where", teaches, higher, kept),
-        graph.op("Where", teaches, graph.const(0), watched),
-        left,
-        over,
-        *before[:-1],
-        axis=1,
-    )
-    return Judged(score, (following,))
+
+    def any_columns(branch: Graph) -> tuple[str, ...]:
+        zero, one = branch.const(0), branch.const(1)
+        over = branch.op("Cast", branch.op("Greater", score, one), to=onnx.TensorProto.FLOAT)
+        raised = branch.op("GreaterOrEqual", branch.op("Sum", over, *before), branch.const(OVER_ROWS))
+        due = branch.op("GreaterOrEqual", later, branch.const(change))
+        pausing = branch.op("Equal", pause, one)
+        # In an alert what is left of a pause stands.
+        stood = branch.op("Where", pausing, counted, branch.const(change - whole))
+        counted_after = branch.op("Where", raised, stood, branch.op("Where", due, zero, later))
+        pause_after = branch.op("Where", raised, one, branch.op("Where", due, zero, pause))
+
+        glide = branch.const(-own.step * own.alerts_per_node_day / SECONDS_PER_DAY)
+        lower = branch.op("Mul", level, branch.op("Exp", branch.op("Mul", later, glide)))
+        lower = branch.op("Max", lower, branch.const(own.lowest * alarm.level))
+        higher = branch.op("Mul", level, branch.const(np.exp(own.step)))
+        higher = branch.op("Min", higher, branch.const(own.highest * alarm.level))
+        taught = branch.op("Where", branch.op("And", due, branch.op("Not", raised)), higher, level)
+        watched = branch.op("Where", branch.op("Or", due, raised), lower, level)
+        return branch.op("Where", pausing, taught, watched), counted_after, pause_after, over, *before[:-1]
+
+    events = Event(score, 1.0), Event(later, change), *(Event(over, 1.0) for over in before)
+    return Judged(score, (Following(lambda _: (level, later, pause, *before), any_columns, events),))

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -29,6 +30,8 @@ from scipy.signal import lfilter
 
 from models import scales
 from models.detectors import season
+from models.detectors.season import Visit
+from models.following import Following
 from models.graph import Graph
 from models.meaning import MEANINGS
 from models.table import Table
@@ -48,6 +51,8 @@ TRUSTING_SECONDS = 30.0
 MIN_ROW_SECONDS, MAX_ROW_SECONDS = 1.0, 60.0
 # A node's first row counts for next to nothing: recordings of rates begin with a row of zeros as often as not.
 FIRST_ROW_SECONDS = 0.01
+# The age of what was never seen: next to nothing, and nothing is divided by 0.
+UNSEEN_SECONDS = 1e-6
 # Units that anything can measure: asinh of it is 21. A higher value would take longer to fade.
 MAX_UNITS = 1e9
 HUBER = 3.0
@@ -84,19 +89,20 @@ class Prior:
         return tuple(self.stretch * seconds for seconds in HALF_LIVES_SECONDS)
 
     def initial_state(self) -> Float32:
-        """[(H + 3) F + season.size(F)]: averages, level, variance, seconds learnt; season."""
+        """[(H + 3 + season.ROWS) F + season.size(F)]: averages, level, variance, seconds learnt; season."""
         nothing = np.zeros(len(self.names))
-        own = [*[nothing] * (len(HALF_LIVES_SECONDS) + 1), self.variance, nothing]
-        return np.concatenate([*own, season.initial_state(len(self.names))]).astype(np.float32)
+        own = [*[nothing] * (len(HALF_LIVES_SECONDS) + 1), self.variance, nothing + UNSEEN_SECONDS]
+        visit = [nothing] * season.ROWS
+        return np.concatenate([*own, *visit, season.initial_state(len(self.names))]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Names of tensors of a graph."""
+    """What a graph has of a row."""
 
     z: str  # [N, H, F]
-    # From 1.0 where a row is to be learnt, 0.0 where not [N, 1]: the parts of the state after it, [N, S] side by side.
-    next_state: Callable[[str], tuple[str, ...]]
+    # From 1.0 where a row is to be learnt, 0.0 where not [N, 1].
+    following: Callable[[str], tuple[Following, ...]]
 
 
 def fit(normal: Table, variance_seconds: float = VARIANCE_PRIOR_SECONDS) -> Prior:
@@ -138,81 +144,85 @@ def _trailing(values: Float64, half_lives: float, start: float | None = None) ->
     return averages
 
 
-def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> Observed:
-    """Write z and the learning of a baseline into a graph, over these tensors [N, F] and [N, S]."""
+def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state", largest: float = LARGEST) -> Observed:
+    """Write z, up to `largest`, and the learning of a baseline into a graph, over these tensors [N, F] and [N, S]."""
     features, lengths = len(prior.names), len(HALF_LIVES_SECONDS)
-    blocks = [graph.columns(state, part * features, (part + 1) * features) for part in range(lengths, lengths + 3)]
-    level, variance, age = blocks
-    kept = graph.op(
-        "Reshape", graph.columns(state, 0, lengths * features), graph.const([-1, lengths, features], np.int64)
+    rows = np.cumsum([0, lengths, 1, 1, 1, *[1] * season.ROWS]).tolist()
+    cube = graph.op(
+        "Reshape",
+        graph.columns(state, 0, rows[-1] * features),
+        graph.const([-1, rows[-1], features], np.int64),
     )
-    one = graph.const([1], np.int64)
+    kept, level, variance, age, *watched = (graph.columns(cube, a, b) for a, b in pairwise(rows))
+    visit = Visit(*watched)
+    of_day = season.observe(graph, features, state, rows[-1] * features, visit)
+    seconds = graph.op("Unsqueeze", "elapsed_seconds", graph.const([1, 2], np.int64))
 
-    missing = graph.op("IsNaN", x)
-    present = graph.op("Cast", graph.op("Not", missing), to=onnx.TensorProto.FLOAT)
-    units = graph.op("Div", graph.op("Where", missing, graph.const(0), x), graph.const(prior.unit))
+    # A feature that says nothing has no unit, and so no value.
+    units = graph.op("Unsqueeze", x, graph.const([1], np.int64))
+    units = graph.op("Div", units, graph.const(np.where(prior.seen > 0, prior.unit, np.nan)))
+    there = graph.op("Equal", units, units)
+    present = graph.op("Cast", there, to=onnx.TensorProto.FLOAT)
+    units = graph.op("Where", there, units, graph.const(0))
     whole = graph.op("Asinh", graph.op("Clip", units, graph.const(-MAX_UNITS), graph.const(MAX_UNITS)))
-    first = graph.op("LessOrEqual", age, graph.const(FIRST_ROW_SECONDS))
-    seconds = graph.op("Unsqueeze", "elapsed_seconds", graph.const([1], np.int64))
-    of_day = season.observe(graph, features, state, (lengths + 3) * features, seconds)
     value = graph.op("Sub", whole, of_day.usual)
-    level = graph.op("Where", first, value, level)
+
+    begun = graph.op("Less", graph.const(2 * FIRST_ROW_SECONDS), age)
+    kept, level = (graph.op("Where", begun, old, value) for old in (kept, level))
+    gain = graph.op("Mul", _gains(graph, seconds, prior), present)
+    averages = graph.op("Add", kept, graph.op("Mul", gain, graph.op("Sub", value, kept)))
     sigma = graph.op("Sqrt", variance)
+    unclipped = graph.op("Mul", graph.op("Sub", averages, level), graph.op("Div", present, sigma))
+    z = graph.op("Clip", unclipped, graph.const(-largest), graph.const(largest))
 
-    def lifted(tensor: str) -> str:
-        return graph.op("Unsqueeze", tensor, one)
-
-    moved = _toward(graph, kept, lifted(value), graph.op("Mul", _gains(graph, seconds, prior), lifted(present)))
-    averages = graph.op("Where", lifted(first), lifted(value), moved)
-    fastest = graph.op("Squeeze", graph.op("Slice", averages, graph.const([0], np.int64), one, one), one)
-    counts = graph.op("Div", graph.op("Mul", present, graph.const(prior.seen)), sigma)
-    standard = graph.op("Mul", graph.op("Sub", averages, lifted(level)), lifted(counts))
-    z = graph.op("Clip", standard, graph.const(-LARGEST), graph.const(LARGEST))
-
-    def next_state(rate: str) -> tuple[str, ...]:
-        grown = graph.op("Less", graph.const(INFANT_SECONDS * prior.stretch), age)
+    def following(rate: str) -> tuple[Following, ...]:
         row = graph.op("Clip", seconds, graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS * prior.stretch))
-        row = graph.op("Where", graph.op("Equal", age, graph.const(0)), graph.const(FIRST_ROW_SECONDS), row)
-        weight = graph.op("Mul", graph.op("Mul", row, present), graph.op("Where", grown, rate, graph.const(1)))
-        deviation = graph.op("Sub", fastest, level)
-        trusting = graph.op("Less", age, graph.const(TRUSTING_SECONDS * prior.stretch))
-        lesson, slowness = _lesson(graph, deviation, sigma, prior.direction)
-        lesson = graph.op("Where", trusting, deviation, lesson)
-        slowed = graph.op("Mul", weight, graph.op("Where", trusting, graph.const(1), slowness))
-        gain = graph.op("Div", slowed, graph.op("Add", age, graph.op("Max", slowed, graph.const(FIRST_ROW_SECONDS))))
-        square = graph.op("Mul", deviation, deviation)
-        square = graph.op("Min", square, graph.op("Mul", variance, graph.const(HUBER**2)))
-        older = graph.op("Add", age, graph.const(prior.variance_seconds * prior.stretch))
-        wider = _toward(graph, variance, square, graph.op("Div", slowed, graph.op("Add", older, slowed)))
-        age_after = graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS))
-        return (
-            graph.op("Reshape", averages, graph.const([-1, lengths * features], np.int64)),
-            graph.op("Add", level, graph.op("Mul", gain, lesson)),
-            graph.op("Max", wider, graph.const(prior.least)),
-            age_after,
-            *of_day.next_state(graph.op("Sub", whole, level), weight),
-        )
+        rated = graph.op("Mul", row, graph.op("Unsqueeze", rate, graph.const([1], np.int64)))
+        grown = graph.op("Less", graph.const(INFANT_SECONDS * prior.stretch), age)
+        weight = graph.op("Where", grown, rated, row)
+        new = graph.op("Less", age, graph.const(FIRST_ROW_SECONDS / 2))
+        weight = graph.op("Mul", graph.op("Where", new, graph.const(FIRST_ROW_SECONDS), weight), present)
 
-    return Observed(z, next_state)
+        fastest = graph.op("Gather", unclipped, graph.const([0], np.int64), axis=1)
+        trusting = graph.op("Less", age, graph.const(TRUSTING_SECONDS * prior.stretch))
+        lesson, slowness = _lesson(graph, fastest, prior.direction)
+        lesson = graph.op("Mul", graph.op("Where", trusting, fastest, lesson), sigma)
+        slowed = graph.op("Mul", weight, graph.op("Where", trusting, graph.const(1), slowness))
+        older = graph.op("Add", age, slowed)
+        lesson = graph.op("Mul", graph.op("Div", slowed, older), lesson)
+        cut = graph.op("Clip", fastest, graph.const(-HUBER), graph.const(HUBER))
+        wider = graph.op("Sub", graph.op("Mul", cut, cut), graph.const(1))
+        older = graph.op("Add", older, graph.const(prior.variance_seconds * prior.stretch))
+        wider = graph.op("Mul", graph.op("Div", slowed, older), wider)
+        wider = graph.op("Add", variance, graph.op("Mul", variance, wider))
+        learnt = (
+            averages,
+            graph.op("Add", level, lesson),
+            graph.op("Max", wider, graph.const(prior.least)),
+            graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS)),
+        )
+        taught = graph.op("Mul", weight, graph.op("Sub", whole, level))
+
+        def flat(branch: Graph, before: Visit) -> tuple[str]:
+            visit_after = branch.op("Add", before.sum, taught), branch.op("Add", before.seconds, weight)
+            after = branch.op("Concat", *learnt, *visit_after, axis=1)
+            return (branch.op("Reshape", after, branch.const([-1, rows[-1] * features], np.int64)),)
+
+        own = Following(lambda branch: flat(branch, visit), lambda branch: flat(branch, of_day.begun(branch)))
+        return own, of_day.following
+
+    return Observed(z, following)
 
 
 def _gains(graph: Graph, seconds: str, prior: Prior) -> str:
     """1 − 2^(−elapsed / half-life) [N, H, 1] for each half-life."""
     speeds = -np.log(2) / np.array(prior.half_lives)[None, :, None]
-    each = graph.op("Unsqueeze", seconds, graph.const([2], np.int64))
-    return graph.op("Sub", graph.const(1), graph.op("Exp", graph.op("Mul", each, graph.const(speeds))))
+    return graph.op("Sub", graph.const(1), graph.op("Exp", graph.op("Mul", seconds, graph.const(speeds))))
 
 
-def _toward(graph: Graph, old: str, new: str, gain: str) -> str:
-    return graph.op("Add", old, graph.op("Mul", gain, graph.op("Sub", new, old)))
-
-
-def _lesson(graph: Graph, deviation: str, sigma: str, direction: Float64) -> tuple[str, str]:
-    """What a deviation teaches: cut at HUBER sigma unless it is harmless; and how fast: slower where harmful."""
-    limit = graph.op("Mul", sigma, graph.const(HUBER))
-    no_limit = 4 * np.arcsinh(MAX_UNITS)
-    above = graph.op("Max", limit, graph.const(np.where(direction >= 0, 0, no_limit)))
-    below = graph.op("Max", limit, graph.const(np.where(direction <= 0, 0, no_limit)))
-    lesson = graph.op("Max", graph.op("Min", deviation, above), graph.op("Neg", below))
+def _lesson(graph: Graph, deviation: str, direction: Float64) -> tuple[str, str]:
+    """What a deviation in σ teaches: cut at HUBER unless it is harmless; and how fast: slower where harmful."""
+    above, below = np.where(direction >= 0, HUBER, np.inf), np.where(direction <= 0, HUBER, np.inf)
+    lesson = graph.op("Max", graph.op("Min", deviation, graph.const(above)), graph.const(-below))
     harmful = graph.op("Less", graph.const(0), graph.op("Mul", deviation, graph.const(direction)))
     return lesson, graph.op("Where", harmful, graph.const(HARMFUL_RATE), graph.const(1))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
 from models.detectors.deviations import CLIP, HALF_LIVES_SECONDS, Prior
@@ -96,33 +96,40 @@ def evidence(z: Float32, prior: Prior, pulled: Pull) -> Float32:
 def write(graph: Graph, z: str, prior: Prior, pulled: Pull) -> str:
     """[N, E] of z [N, H, F], as `evidence` does it."""
     top_of_each = min(TOP, len(prior.names))
-    signed = write_harm(graph, z, prior.direction)
+    signed = _signed(graph, z, prior.direction)
     harmful = graph.op("Clip", signed, graph.const(0), graph.const(CLIP))
     top = graph.largest(harmful, top_of_each, axis=2)
     flat = graph.op("Reshape", top, graph.const([-1, len(HALF_LIVES_SECONDS) * top_of_each], np.int64))
     axis = graph.const([2], np.int64)
     mean = graph.op("ReduceMean", graph.op("Min", harmful, graph.const(MEAN_CLIP)), axis, keepdims=0)
-    weighted = _times(graph, graph.op("Clip", signed, graph.const(-HARMLESS_CLIP), graph.const(CLIP)), pulled.weight)
-    pulls = graph.op("ReduceSum", weighted, axis, keepdims=0)
+    clipped = graph.op("Clip", signed, graph.const(-HARMLESS_CLIP), graph.const(CLIP))
+    pulls = graph.op("ReduceSum", graph.op("Mul", clipped, graph.const(pulled.weight)), axis, keepdims=0)
     total = graph.op("ReduceSum", pulls, graph.const([1], np.int64), keepdims=1)
     return graph.op("Concat", flat, mean, pulls, graph.op("Add", total, graph.const(pulled.bias)), axis=1)
 
 
-def contribution(graph: Graph, z: str, score: str, direction: Float64) -> str:
-    """The score shared out among features by the squares of their mean harmful deviations [N, F]."""
-    harmful = graph.op("Relu", write_harm(graph, z, direction))
-    mean = graph.op("ReduceMean", harmful, graph.const([1], np.int64), keepdims=0)
+def contribution(graph: Graph, told: str, score: str) -> str:
+    """The score [N, 1] shared out among features by the squares of what is `told` of them [N, H, F]: [N, F]."""
+    mean = graph.op("ReduceMean", told, graph.const([1], np.int64), keepdims=0)
     square = graph.op("Mul", mean, mean)
     total = graph.op("ReduceSum", square, graph.const([1], np.int64), keepdims=1)
-    share = graph.op("Div", square, graph.op("Max", total, graph.const(1e-6)))
-    return graph.op("Mul", share, graph.op("Unsqueeze", score, graph.const([1], np.int64)))
+    return graph.op("Mul", square, graph.op("Div", score, graph.op("Max", total, graph.const(1e-6))))
 
 
-def write_harm(graph: Graph, z: str, direction: Float64) -> str:
-    """[N, H, F] of z, as `harm` does it."""
-    both = graph.const(direction == 0, np.bool_)
-    return graph.op("Where", both, graph.op("Abs", z), _times(graph, z, direction))
+def write_harmful(graph: Graph, z: str, direction: Float64, weight: Float64 | float = 1.0) -> str:
+    """`harm` of z [N, H, F] as far as it is harmful, ≥ 0, times a weight ≥ 0."""
+    return _bent(graph, graph.op("Mul", z, graph.const(_sign(direction) * weight)), np.where(direction == 0, -1, 0))
 
 
-def _times(graph: Graph, tensor: str, constant: Float64) -> str:
-    return graph.op("Mul", tensor, graph.const(constant))
+def _signed(graph: Graph, z: str, direction: Float64) -> str:
+    """`harm` of z [N, H, F]."""
+    return _bent(graph, graph.op("Mul", z, graph.const(_sign(direction))), np.where(direction == 0, -1, 1))
+
+
+def _sign(direction: Float64) -> Float64:
+    return np.where(direction == 0, 1.0, direction)
+
+
+def _bent(graph: Graph, tensor: str, slope: ArrayLike) -> str:
+    """What is below 0 times a slope."""
+    return graph.op("PRelu", tensor, graph.const(slope))

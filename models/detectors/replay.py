@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.detectors.deviations import HALF_LIVES_SECONDS, Prior, observe
+from models.following import Following, next_state
 from models.graph import Graph
 from models.run import probe, steps
 from models.table import Table
@@ -53,11 +54,11 @@ def _teacher(prior: Prior) -> Detector:
     state = inner.columns("state", 0, len(initial))
     observed = observe(inner, prior, x=x, state=state)
     flat = inner.op("Reshape", observed.z, inner.const([-1, lengths * features], np.int64))
-    learnt = observed.next_state(inner.op("Sub", inner.const(1), attack))
+    learnt = observed.following(inner.op("Sub", inner.const(1), attack))
     return probe(
         inner.close(
             score=inner.op("Mul", "elapsed_seconds", inner.const(0)),
-            next_state=inner.op("Concat", *learnt, flat, axis=1),
+            next_state=next_state(inner, [*learnt, Following(lambda _: (flat,), lambda _: (flat,))]),
             contribution=None,
             features=(*prior.names, _TEACHER),
             state=np.concatenate([initial, np.zeros(lengths * features, np.float32)]),

@@ -14,13 +14,13 @@ weakly for the budget, does not become so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 
 from models import alerts
 from models.detectors import deviations, evidence, panel, replay, scored, trees
@@ -46,7 +46,7 @@ MISSED_SHARE = 0.1
 MAX_PROBABILITY = 1 - 1e-6
 SEED = panel.SEED
 
-Vote = Callable[[Graph, str], str]  # numbers [N, E] → probability of an attack [N, 1]
+Vote = Callable[[Graph, str], str]  # numbers [N, E] → the probability that a row is normal, times a weight [N, 1]
 
 
 def can_learn(rows: Table) -> bool:
@@ -70,12 +70,14 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source], streams.weight)
     judged = panel.judge(lessons, prior, learners)
     fitted = panel.fit(lessons, prior, learners)
+    trust, width = judged.trust, evidence.width(len(prior.names))
+    share = (1 - trust) * (1 - PULL_VOTE) / len(learners), trust / len(learners)
     votes = _Votes(
-        judged.trust,
+        (1 - trust) * PULL_VOTE,
         fitted.pulled,
-        tuple(_vote(learner, evidence.width(len(prior.names))) for learner in fitted.general if judged.trust < 1),
-        tuple(_vote(learner, z[0].size) for learner in fitted.special if judged.trust > 0),
-        _worth(fitted, judged.trust),
+        tuple(_vote(learner, width, share[0]) for learner in fitted.general if trust < 1),
+        tuple(_vote(learner, z[0].size, share[1]) for learner in fitted.special if trust > 0),
+        _worth(fitted, trust),
     )
     even = float(-np.log(0.5))
     return Build(lambda alarm: _close(prior, votes, alarm), LEAST_OF_EVEN * even, even, _most(rows, judged, even))
@@ -85,7 +87,7 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
 class _Votes:
     """What a panel says, in a graph."""
 
-    trust: float  # in the special votes
+    pull: float  # the weight of the pull's own vote
     pulled: Pull
     general: tuple[Vote, ...]  # over evidence; none where nobody listens
     special: tuple[Vote, ...]  # over z
@@ -94,23 +96,20 @@ class _Votes:
 
 def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     graph = Graph()
-    observed = deviations.observe(graph, prior)
-    clipped = graph.op("Clip", observed.z, graph.const(-CLIP), graph.const(CLIP))
-    weighted: list[tuple[float, str]] = []
+    observed = deviations.observe(graph, prior, largest=CLIP)
+    normal: list[str] = []
     if votes.general:
         width = evidence.width(len(prior.names))
         seen = evidence.write(graph, observed.z, prior, votes.pulled)
-        pull = graph.op("Sigmoid", graph.columns(seen, width - 1, width))
-        share = (1 - votes.trust) * (1 - PULL_VOTE) / len(votes.general)
-        weighted += [((1 - votes.trust) * PULL_VOTE, pull), *((share, vote(graph, seen)) for vote in votes.general)]
+        pull = graph.op("Sigmoid", graph.op("Neg", graph.columns(seen, width - 1, width)))
+        normal += [graph.op("Mul", pull, graph.const(votes.pull)), *(vote(graph, seen) for vote in votes.general)]
     if votes.special:
-        flat = graph.op("Reshape", clipped, graph.const([0, -1], np.int64))
-        weighted += [(votes.trust / len(votes.special), vote(graph, flat)) for vote in votes.special]
-    p = graph.op("Sum", *(graph.op("Mul", vote, graph.const(weight)) for weight, vote in weighted))
-    calm = graph.op("Sub", graph.const(1), graph.op("Clip", p, graph.const(0), graph.const(MAX_PROBABILITY)))
+        flat = graph.op("Reshape", observed.z, graph.const([0, -1], np.int64))
+        normal += [vote(graph, flat) for vote in votes.special]
+    calm = graph.op("Clip", graph.op("Sum", *normal), graph.const(1 - MAX_PROBABILITY), graph.const(1))
     # Features are named by deviations for what labels say that they are worth: a node at work deviates in others too.
-    told = replace(observed, z=graph.op("Mul", clipped, graph.const(votes.worth)))
-    return scored.close(graph, prior, told, graph.op("Neg", graph.op("Log", calm)), alarm, rate=calm)
+    told = evidence.write_harmful(graph, observed.z, prior.direction, votes.worth)
+    return scored.close(graph, prior, observed, graph.op("Neg", graph.op("Log", calm)), alarm, told=told, rate=calm)
 
 
 def _worth(fitted: Panel, trust: float) -> Float64:
@@ -159,11 +158,14 @@ def _groups(rows: Table) -> Int32:
     return groups
 
 
-def _vote(learner: Learner, width: int) -> Vote:
-    """What writes the learner's probability of an attack [N, 1] over numbers [N, width]."""
+def _vote(learner: Learner, width: int, weight: float) -> Vote:
+    """What writes the learner's probability that a row is normal, times its weight [N, 1], of numbers [N, width]."""
     if isinstance(learner, HistGradientBoostingClassifier):
         boosted = trees.boosted(learner)
-        return lambda graph, seen: graph.op("Sigmoid", graph.embed(boosted, seen))
+        return lambda graph, seen: _weighted(graph, graph.op("Sigmoid", graph.embed(boosted, seen)), weight)
+    if isinstance(learner, ExtraTreesClassifier | RandomForestClassifier):
+        forest = trees.averaged(learner, weight)
+        return lambda graph, seen: graph.embed(forest, seen)
     exported = to_onnx(
         learner,
         initial_types=[("numbers", FloatTensorType([None, width]))],
@@ -172,4 +174,10 @@ def _vote(learner: Learner, width: int) -> Vote:
     )
     for node in exported.graph.node:
         node.ClearField("name")  # both halves of a panel would have the same
-    return lambda graph, seen: graph.columns(graph.embed(exported, seen, "probabilities"), 1, 2)
+    return lambda graph, seen: _weighted(
+        graph, graph.columns(graph.embed(exported, seen, "probabilities"), 0, 1), weight
+    )
+
+
+def _weighted(graph: Graph, vote: str, weight: float) -> str:
+    return graph.op("Mul", vote, graph.const(weight))

@@ -1,8 +1,8 @@
 """Sums over trees as ONNX, by hand, where skl2onnx has no way or a slow one.
 
-`boosted`: it writes booleans that onnx no longer takes. `isolating`: it writes an operator for every tree, a step
-taking a hundred times as long. In: a fitted estimator over float32 columns without categories or missing values.
-Out: a model with one input [N, E] and one output [N, 1].
+`boosted`: it writes booleans that onnx no longer takes. `averaged`: it writes both classes, which takes half as long
+again. `isolating`: it writes an operator for every tree, a step taking a hundred times as long. In: a fitted estimator
+over float32 columns without categories or missing values. Out: a model with one input [N, E] and one output [N, 1].
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
 
 from models.graph import ML_OPSET, OPSET
 from receiver.columns import Bool, Float64, Int64
@@ -32,7 +37,7 @@ class _Tree:
 
 
 def boosted(learner: HistGradientBoostingClassifier) -> onnx.ModelProto:
-    """The log-odds of the second class."""
+    """The log-odds of the first of two classes."""
     trees = (
         _Tree(
             nodes["is_leaf"].astype(bool),
@@ -40,12 +45,31 @@ def boosted(learner: HistGradientBoostingClassifier) -> onnx.ModelProto:
             nodes["num_threshold"],
             nodes["left"],
             nodes["right"],
-            nodes["value"],
+            -nodes["value"],
         )
         for (predictor,) in learner._predictors
         for nodes in [predictor.nodes]
     )
-    return _summed(trees, float(np.ravel(learner._baseline_prediction)[0]), learner.n_features_in_)
+    return _summed(trees, -float(np.ravel(learner._baseline_prediction)[0]), learner.n_features_in_)
+
+
+def averaged(forest: RandomForestClassifier | ExtraTreesClassifier, weight: float) -> onnx.ModelProto:
+    """The probability of the first of two classes, times a weight."""
+    trees = []
+    for estimator in forest.estimators_:
+        inner = estimator.tree_
+        rows = inner.value[:, 0]
+        trees.append(
+            _Tree(
+                inner.children_left < 0,
+                inner.feature,
+                inner.threshold,
+                inner.children_left,
+                inner.children_right,
+                weight / len(forest.estimators_) * rows[:, 0] / rows.sum(axis=1),
+            )
+        )
+    return _summed(trees, 0.0, forest.n_features_in_)
 
 
 def isolating(forest: IsolationForest) -> onnx.ModelProto:

@@ -19,7 +19,7 @@ import onnx
 from models.detectors import deviations, replay, scored
 from models.detectors.build import Build
 from models.detectors.deviations import HALF_LIVES_SECONDS, LARGEST, Prior
-from models.detectors.evidence import harm, write_harm
+from models.detectors.evidence import harm, write_harmful
 from models.graph import Graph
 from models.own_threshold import Alarm
 from models.run import probe
@@ -44,10 +44,11 @@ def fit(rows: Table, learn: Callable[[Prior, Float32], Measure], least: float) -
     def build(alarm: Alarm) -> onnx.ModelProto:
         graph = Graph()
         observed = deviations.observe(graph, prior)
-        measured = measure(graph, graph.op("Relu", write_harm(graph, observed.z, prior.direction)))
+        harmful = write_harmful(graph, observed.z, prior.direction)
+        measured = measure(graph, harmful)
         unusual = graph.op("Less", graph.const(cautious), measured)
         rate = graph.op("Where", unusual, graph.const(CAUTIOUS_RATE), graph.const(1))
-        return scored.close(graph, prior, observed, measured, alarm, rate)
+        return scored.close(graph, prior, observed, measured, alarm, told=harmful, rate=rate)
 
     return Build(build, least)
 

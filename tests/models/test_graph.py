@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.decomposition import PCA
@@ -38,3 +39,20 @@ def test_equal_constants_are_kept_once() -> None:
     graph = Graph()
     assert graph.const(1.5) == graph.const(1.5)
     assert len({graph.const(1.5), graph.const([1.5]), graph.const(2), graph.const(2, np.int64)}) == 4
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(1.0, 1.0), (3.0, 30.0)])
+def test_a_condition_chooses_which_branch_is_computed(seconds: float, expected: float) -> None:
+    graph = Graph()
+    long = graph.op("Less", graph.const(2), graph.op("ReduceMax", "elapsed_seconds", keepdims=0))
+    ten = graph.const(10)
+    chosen = graph.choose(
+        long,
+        lambda branch: branch.op("Mul", "elapsed_seconds", ten),
+        lambda branch: branch.op("Mul", "elapsed_seconds", branch.const(1)),
+    )
+    model = graph.close(
+        score=chosen, next_state="state", contribution=None, features=("a",), state=np.zeros(1, np.float32)
+    )
+    result = probe(model).step(np.zeros((2, 1), "f4"), np.full(2, seconds, "f4"), np.zeros((2, 1), "f4"))
+    assert result.score.tolist() == [expected] * 2

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
 
 from models.detectors import deviations, evidence, gradient_boosting, replay, supervised, trees
 from models.detectors.deviations import HALF_LIVES_SECONDS
@@ -68,7 +73,17 @@ def test_boosted_trees_give_the_odds_that_scikit_learn_gives() -> None:
     # Edges between bins are values of the data: rows on an edge must fall on its same side.
     x = np.random.default_rng(1).normal(size=(3000, 5)).round(1).astype(np.float32)
     learner = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=6).fit(x, x[:, 0] * x[:, 1] > 0.2)
-    assert summed(trees.boosted(learner), x) == pytest.approx(learner.decision_function(x), abs=1e-5)
+    assert summed(trees.boosted(learner), x) == pytest.approx(-learner.decision_function(x), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_averaged_trees_give_their_part_of_the_probability_that_scikit_learn_gives(
+    kind: type[RandomForestClassifier | ExtraTreesClassifier],
+) -> None:
+    x = np.random.default_rng(1).normal(size=(3000, 5)).round(1).astype(np.float32)
+    learner = kind(n_estimators=10, max_depth=6, random_state=0).fit(x, x[:, 0] * x[:, 1] > 0.2)
+    found = summed(trees.averaged(learner, 0.5), x)
+    assert found == pytest.approx(0.5 * learner.predict_proba(x)[:, 0], abs=1e-5)
 
 
 def test_isolating_trees_give_the_score_that_scikit_learn_gives() -> None:

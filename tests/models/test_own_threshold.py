@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models import own_threshold
+from models.following import next_state
 from models.graph import Graph
 from models.own_threshold import HIGHEST_FACTOR, LOWEST_FACTOR, PAUSE, STEP, Alarm, around
 from models.run import probe
@@ -33,7 +34,7 @@ def detector(alarm: Alarm) -> Detector:
     return probe(
         graph.close(
             score=graph.op("Squeeze", judged.score, graph.const([1], np.int64)),
-            next_state=judged.next_state[0] if judged.next_state else "state",
+            next_state=next_state(graph, judged.following) if judged.following else "state",
             contribution=None,
             features=("measure",),
             state=own_threshold.initial_state(alarm),
