@@ -1,8 +1,8 @@
 """How high a detector's threshold must be, by rows that it was not fitted to.
 
 In: a table in time order, labels or none, and what fits a detector to a table. Out: a level of the detector's measure,
-and how it was found, for the card. Raises `DataError`. Costs, for a budget, a fit for each part
-and `ROUNDS` runs of each.
+and how it was found, for the card. Raises `DataError`. Costs, for a budget, a fit for each part, with what the whole
+has found by judging its parts, and `ROUNDS` runs of each.
 
 **For a budget** the table is cut into parts, and each is judged by a detector that was fitted to the others: parts are
 nodes, since those to come will not be those that were seen; where there are too few, they are times. So all quiet time
@@ -138,11 +138,12 @@ def _folds(table: Table, learn: Learn, whole: Build, typical: Bool) -> Iterator[
         counted = normal
     runs_through = normal if whole.even is None else np.ones(len(table), bool)
     judged_any = False
+    fit_again = whole.again or learn
     for part in _parts(table):
         if (normal & ~part).sum() < MIN_NORMAL_ROWS or not (counted & part).any():
             continue
         try:
-            build = learn(table.take(~part))
+            build = fit_again(table.take(~part))
         except DataError:
             continue  # the others have too few attacks to learn from
         if (build.even is None) != (whole.even is None):

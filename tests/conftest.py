@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -16,6 +17,9 @@ from tests.servers.timescale import TimescaleServer, empty_database, timescale_s
 # A machine that others use too must not fail an example for being slow.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
+
+# Learners fit in one thread: several test processes that each took all cores would mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 RUNNER = pytest.StashKey[Runner]()
 # Fixtures that need a server, so that their tests need not say it again with a marker.

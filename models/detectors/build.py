@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from models.own_threshold import Alarm
+from models.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,5 @@ class Build:
     # alerts at it. A tail that few quiet hours gave may reach further, to where no attack is seen. It is no reason to
     # go below a score that normal rows had.
     most: float | None = None
+    # The same fitted anew to other rows, where what judging its parts has told holds for those too. Raises `DataError`.
+    again: Callable[[Table], Build] | None = None

@@ -73,7 +73,7 @@ class Lessons:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Fitted learners."""
+    """Fitted learners, of the halves that are listened to."""
 
     pulled: Pull
     general: tuple[Learner, ...]  # over evidence [R, E]
@@ -97,16 +97,23 @@ class Judged:
     probability: Float64  # [R] of an attack, by both halves; 0 where not judged
 
 
-def fit(lessons: Lessons, prior: Prior, learners: Sequence[Learner], rows: int = MAX_ROWS) -> Panel:
-    """Fit copies of the learners, in both halves, to so many rows at most."""
+def fit(
+    lessons: Lessons, prior: Prior, learners: Sequence[Learner], rows: int = MAX_ROWS, trust: float | None = None
+) -> Panel:
+    """Fit copies of the learners to so many rows at most: in the halves that `trust` leaves a vote, both if None."""
     features = lessons.z.shape[2]
     z, attack = _varied(lessons, rows, GAIN_SIGMA, GAIN_ROWS, features)
     pulled = evidence.pull(z, prior.direction, attack)
-    seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
-    general = tuple(clone(learner).fit(seen, label) for learner in learners)
-    z, attack = _varied(lessons, rows, STRENGTH_SIGMA, STRENGTH_ROWS, 1)
-    flat, label = z.reshape(len(z), -1), attack.astype(np.int64)
-    return Panel(pulled, general, tuple(clone(learner).fit(flat, label) for learner in learners))
+    general: tuple[Learner, ...] = ()
+    if trust != 1:
+        seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
+        general = tuple(clone(learner).fit(seen, label) for learner in learners)
+    special: tuple[Learner, ...] = ()
+    if trust != 0:
+        z, attack = _varied(lessons, rows, STRENGTH_SIGMA, STRENGTH_ROWS, 1)
+        flat, label = z.reshape(len(z), -1), attack.astype(np.int64)
+        special = tuple(clone(learner).fit(flat, label) for learner in learners)
+    return Panel(pulled, general, special)
 
 
 def judge(lessons: Lessons, prior: Prior, learners: Sequence[Learner]) -> Judged:

@@ -56,8 +56,8 @@ def can_learn(rows: Table) -> bool:
     return len(_attacks(_ordered(rows))) >= MIN_ATTACKS and int(rows.attack.sum()) >= MIN_ATTACK_ROWS
 
 
-def fit(rows: Table, learners: Sequence[Learner]) -> Build:
-    """Deviations, and a panel of the learners."""
+def fit(rows: Table, learners: Sequence[Learner], trust: float | None = None) -> Build:
+    """Deviations, and a panel of the learners; how far its special half is trusted, it judges itself if None."""
     if not can_learn(rows):
         raise DataError(
             f"this detector learns from labels: it needs {MIN_ATTACKS} attacks of {MIN_ATTACK_ROWS} rows together "
@@ -68,19 +68,27 @@ def fit(rows: Table, learners: Sequence[Learner]) -> Build:
     streams, source = replay.augmented(rows)
     z = np.clip(replay.watch(prior, streams), -CLIP, CLIP)
     lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source], streams.weight)
-    judged = panel.judge(lessons, prior, learners)
-    fitted = panel.fit(lessons, prior, learners)
-    trust, width = judged.trust, evidence.width(len(prior.names))
+    even, most = float(-np.log(0.5)), None
+    if trust is None:
+        judged = panel.judge(lessons, prior, learners)
+        trust, most = judged.trust, _most(rows, judged, even)
+    fitted = panel.fit(lessons, prior, learners, trust=trust)
+    width = evidence.width(len(prior.names))
     share = (1 - trust) * (1 - PULL_VOTE) / len(learners), trust / len(learners)
     votes = _Votes(
         (1 - trust) * PULL_VOTE,
         fitted.pulled,
-        tuple(_vote(learner, width, share[0]) for learner in fitted.general if trust < 1),
-        tuple(_vote(learner, z[0].size, share[1]) for learner in fitted.special if trust > 0),
-        _worth(fitted, trust),
+        tuple(_vote(learner, width, share[0]) for learner in fitted.general),
+        tuple(_vote(learner, z[0].size, share[1]) for learner in fitted.special),
+        _worth(fitted),
     )
-    even = float(-np.log(0.5))
-    return Build(lambda alarm: _close(prior, votes, alarm), LEAST_OF_EVEN * even, even, _most(rows, judged, even))
+    return Build(
+        lambda alarm: _close(prior, votes, alarm),
+        LEAST_OF_EVEN * even,
+        even,
+        most,
+        again=lambda other: fit(other, learners, trust),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +120,9 @@ def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     return scored.close(graph, prior, observed, graph.op("Neg", graph.op("Log", calm)), alarm, told=told, rate=calm)
 
 
-def _worth(fitted: Panel, trust: float) -> Float64:
+def _worth(fitted: Panel) -> Float64:
     """What voters look at: forests tell how much each number parts attacks from normal rows, others go by the pull."""
-    told = [getattr(learner, "feature_importances_", None) for learner in fitted.special if trust > 0]
+    told = [getattr(learner, "feature_importances_", None) for learner in fitted.special]
     importances = [importance for importance in told if importance is not None]
     if not importances:
         return evidence.worth(fitted.pulled.weight)

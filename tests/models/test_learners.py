@@ -182,6 +182,14 @@ def test_a_feature_that_was_absent_in_training_says_nothing() -> None:
     assert np.array_equal(run(model, rows).score, with_it)
 
 
+def test_fitted_again_to_the_same_rows_it_is_the_same_detector() -> None:
+    build = gradient_boosting.fit(attacked())
+    assert build.again is not None
+    anew = build.again(attacked())
+    assert anew.at(Alarm(1.0)) == build.at(Alarm(1.0))
+    assert anew.even == build.even
+
+
 def test_too_few_attacks_teach_nothing() -> None:
     assert supervised.can_learn(attacked())
     assert not supervised.can_learn(table(nodes=1, seconds=600))
