@@ -1,0 +1,91 @@
+"""From a store with labels to a version in the registry: tried, promoted or refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.retraining.run import Outcome, Plan, retrain
+from models.scenarios import known
+from models.scenarios.known import Known
+from models.table import Table
+from receiver import registry
+from receiver.catalogue import load
+from receiver.detector import Detector
+from receiver.settings import Settings
+from receiver.store import Label, ModelStore
+from receiver.store.reader import EmbeddedReader
+from tests.models.stored_rows import fill
+
+CATALOGUE = load()
+
+
+@pytest.fixture(scope="module")
+def recordings() -> Known:
+    found = known.read("measure", CATALOGUE.feature_names)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def settings(recordings: Known, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A store with nodes that were attacked, scored by the model that ships."""
+    folder = tmp_path_factory.mktemp("store")
+    fill(folder, recordings.table, Detector.load(registry.shipped_model()))
+    return Settings.model_validate({"data_dir": folder})
+
+
+@pytest.fixture
+def models(tmp_path: Path, settings: Settings) -> Iterator[ModelStore]:
+    with registry.opened(settings.model_copy(update={"data_dir": tmp_path}), CATALOGUE) as store:
+        registry.offer_shipped(store, CATALOGUE, 1)
+        yield store
+
+
+@pytest.fixture
+def reader(settings: Settings) -> Iterator[EmbeddedReader]:
+    found = EmbeddedReader.open(settings.embedded_path, CATALOGUE)
+    yield found
+    found.close()
+
+
+def span(table: Table) -> tuple[int, int]:
+    return int(table.time_ms.min()), int(table.time_ms.max()) + 1
+
+
+def retrained(
+    reader: EmbeddedReader, models: ModelStore, table: Table, labels: list[Label], detector: str, promote: bool = True
+) -> Outcome:
+    since_ms, now_ms = span(table)
+    for label in labels:
+        reader.add_label(label)
+    told: list[str] = []
+    outcome = retrain(reader, models, CATALOGUE, Plan(since_ms, now_ms, detector, promote=promote), told.append)
+    assert [line.split()[0] for line in told] == ["reading", "training", "comparing"]
+    return outcome
+
+
+def test_labels_that_say_the_opposite_make_a_candidate_that_is_refused_with_the_reason(
+    reader: EmbeddedReader, models: ModelStore, recordings: Known
+) -> None:
+    # Every attack of the store is called a false alarm, and so is the active model's word that all else was quiet.
+    table = recordings.table
+    wrong = [
+        Label(table.nodes[node], attack.start_ms, attack.end_ms, False, "FP", "", "mallory", attack.end_ms)
+        for node, attack in recordings.attacks
+    ]
+    calm_ms = 300_000
+    wrong += [
+        Label(label.name, label.start_ms - 2 * calm_ms, label.start_ms - calm_ms, True, "FN", "", "mallory", 1)
+        for label in wrong[::2]
+    ]
+    outcome = retrained(reader, models, table, wrong, "gradient_boosting")
+    assert not outcome.verdict.promote
+    assert not outcome.promoted
+    assert any("recorded attacks raised within 60 s" in reason for reason in outcome.verdict.reasons)
+    (shipped,) = [one for one in registry.listed(models) if one.state == "active"]
+    assert shipped.version.version == outcome.version.parent
+    assert outcome.version.measures["gate"]["reasons"] == list(outcome.verdict.reasons)
+    assert outcome.version.labels["FP"] == len(recordings.attacks)
