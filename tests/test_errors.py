@@ -8,6 +8,7 @@ import pytest
 
 from receiver import errors, settings
 from receiver.errors import ConfigurationError, NodescoreError, RequestError, Unavailable
+from receiver.web.access.file import WebConfigError
 
 STATUS = {
     NodescoreError: 500,
@@ -27,6 +28,7 @@ STATUS = {
     errors.ModelError: 500,
     errors.DataError: 500,
     settings.SettingsError: 500,
+    WebConfigError: 500,
 }
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,6 +21,4 @@ def fit(rows: Table) -> Build:
         n_iter_no_change=8,
         random_state=supervised.SEED,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop early
-        return supervised.fit(rows, [make_pipeline(StandardScaler(), network)])
+    return supervised.fit(rows, [make_pipeline(StandardScaler(), network)])

@@ -14,6 +14,7 @@ is gained.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -21,6 +22,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from models.detectors import evidence
 from models.detectors.deviations import CLIP, Prior
@@ -107,13 +109,20 @@ def fit(
     general: tuple[Learner, ...] = ()
     if trust != 1:
         seen, label = evidence.evidence(z, prior, pulled), attack.astype(np.int64)
-        general = tuple(clone(learner).fit(seen, label) for learner in learners)
+        general = _taught(learners, seen, label)
     special: tuple[Learner, ...] = ()
     if trust != 0:
         z, attack = _varied(lessons, rows, STRENGTH_SIGMA, STRENGTH_ROWS, 1)
         flat, label = z.reshape(len(z), -1), attack.astype(np.int64)
-        special = tuple(clone(learner).fit(flat, label) for learner in learners)
+        special = _taught(learners, flat, label)
     return Panel(pulled, general, special)
+
+
+def _taught(learners: Sequence[Learner], x: Float32, label: Int64) -> tuple[Learner, ...]:
+    """Copies of the learners, fitted to numbers [r, E]."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # who is told to stop early does
+        return tuple(clone(learner).fit(x, label) for learner in learners)
 
 
 def judge(lessons: Lessons, prior: Prior, learners: Sequence[Learner]) -> Judged:

@@ -9,7 +9,8 @@ with labels and weights. Costs some passes over the rows.
   nobody has marked do not become normal. In and around an alert that nobody has judged, it teaches nothing.
 - How far that goes, audits say, which are labels of rows below the threshold: where every second one finds an attack,
   what nobody has spoken of teaches nothing, and what was audited stands for all of it (weights by the inverse of how
-  likely a row was to be looked at: Horvitz and Thompson 1952).
+  likely a row was to be looked at: Horvitz and Thompson 1952). What looks like a marked attack is then taken for one
+  where baselines learn (`suspects`), and teaches nothing else.
 - How often alerts are false is counted on rows that were drawn, whatever was said of them: those around labels were
   not drawn, and are not typical.
 - The rows of the store weigh as much together as the recorded ones do.
@@ -24,6 +25,7 @@ import numpy as np
 from models import alerts
 from models.backtest import said
 from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
+from models.retraining import suspects
 from models.retraining.sample import Sample
 from models.scenarios.known import joined
 from models.table import Table
@@ -34,6 +36,8 @@ from receiver.store import Label
 LABEL_SHARE, LABELS_SHARE = 0.02, 0.5
 # Of audits that found nothing: fewer are no habit, and reports of missed attacks alone say nothing of the rest.
 LEAST_CALM_AUDITS = 5
+# What nobody has spoken of still shows how rows scatter, however little it is believed.
+LEAST_TRUST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,12 @@ def of(sample: Sample, known: Table | None) -> Lessons:
         unspoken[own] = _unspoken(time_ms / 1000, score)
         spoken += _spoken(labels, time_ms, score, own.start)
     unspoken[marked] = 0
-    weight = _weighed(unspoken, spoken, 0 if known is None else len(known))
+    below, trusted = float(unspoken.sum()), _trusted(spoken)
+    if trusted < 1:
+        suspect = suspects.find(table, marked, attack)
+        attack |= suspect
+        unspoken[suspect] = 0
+    weight = _weighed(unspoken, below, spoken, trusted, 0 if known is None else len(known))
     taught = replace(table, attack=attack, weight=weight)
     typical = sample.drawn & ~attack
     if known is None:
@@ -104,11 +113,12 @@ def _spoken(labels: list[Label], time_ms: Int64, score: Float64, first: int) -> 
     return found
 
 
-def _weighed(unspoken: Float64, spoken: list[_Spoken], known_rows: int) -> Float32:
-    """The weights [R] of the store's rows, of which nobody has spoken of those with a weight in `unspoken`."""
-    total = unspoken.sum()
+def _weighed(unspoken: Float64, total: float, spoken: list[_Spoken], trusted: float, known_rows: int) -> Float32:
+    """The weights [R] of the store's rows, of which nobody has spoken of those with a weight in `unspoken`.
+
+    `total` is what all of these, suspect or not, would weigh if they were believed.
+    """
     each = known_rows / total if known_rows and total else 1.0
-    trusted = _trusted(spoken)
     weight = trusted * each * unspoken
     audited = sum(len(one.rows) for one in spoken if one.audit)
     stands_for = (1 - trusted) * each * total / audited if audited else 0.0
@@ -123,4 +133,4 @@ def _trusted(spoken: list[_Spoken]) -> float:
     """How far rows that nobody has spoken of are normal, 0 to 1."""
     audits = [one.attack for one in spoken if one.audit]
     calm = len(audits) - sum(audits)
-    return max(0.0, 2 * calm / len(audits) - 1) if calm >= LEAST_CALM_AUDITS else 1.0
+    return max(LEAST_TRUST, 2 * calm / len(audits) - 1) if calm >= LEAST_CALM_AUDITS else 1.0

@@ -123,7 +123,8 @@ class Player:
             delta_ms = int(time.time() * 1000) - first_paced_ms
             for request in self._requests:
                 at_ms = request.at_ms or 0
-                if at_ms >= first_paced_ms and self._stop.wait(max(0.0, (at_ms + delta_ms) / 1000 - time.time())):
+                ahead_seconds = (at_ms + delta_ms) / 1000 - time.time() if at_ms >= first_paced_ms else 0.0
+                if self._stop.wait(max(0.0, ahead_seconds)):
                     return
                 answer = self._sender.send(request.headers, moved(request, delta_ms))
                 if answer.status >= 300:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.retraining import lessons
-from models.retraining.lessons import LABEL_SHARE, LABELS_SHARE
+from models.retraining.lessons import LABEL_SHARE, LABELS_SHARE, LEAST_TRUST
 from models.retraining.sample import Sample
 from receiver.columns import NodeName
 from receiver.store import Label
@@ -105,7 +105,7 @@ def test_recorded_rows_come_behind_and_weigh_as_much_as_those_of_the_store() -> 
     assert taught.typical[stored:].all()
 
 
-@pytest.mark.parametrize(("missed", "trusted"), [(0, 1.0), (2, 0.6), (8, 0.0)])
+@pytest.mark.parametrize(("missed", "trusted"), [(0, 1.0), (2, 0.6), (8, LEAST_TRUST)])
 def test_the_more_attacks_audits_find_the_less_what_nobody_has_spoken_of_teaches(missed: int, trusted: float) -> None:
     audits = [label(20 * place, 20 * place, place < missed) for place in range(8 + missed)]
     unspoken = lessons.of(sample(audits), None).table.weight
@@ -117,8 +117,8 @@ def test_what_was_audited_stands_for_what_was_not() -> None:
     audits = [label(20 * place, 20 * place, place % 2 == 0) for place in range(16)]
     taught = lessons.of(sample(audits), None)
     assert taught.table.weight is not None
-    assert taught.table.weight[~taught.marked].sum() == 0
-    assert taught.table.weight[taught.marked].sum() == pytest.approx(2 * ROWS - len(audits))
+    assert taught.table.weight[~taught.marked].sum() < 1
+    assert taught.table.weight[taught.marked].sum() == pytest.approx(2 * ROWS - len(audits), rel=0.01)
 
 
 def test_reports_of_missed_attacks_alone_say_nothing_of_what_nobody_has_spoken_of() -> None:

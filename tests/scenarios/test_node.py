@@ -67,8 +67,10 @@ def test_forks_are_of_the_node_that_makes_them(pair: Cluster) -> None:
 
 def test_memory_is_of_the_node_that_takes_it(pair: Cluster) -> None:
     taking, calm = pair.nodes
+    # tail says nothing before it has all of it.
     command = (
-        "head -c 100000000 /dev/zero | tail -c 99999999 | (sleep 1; grep MemAvailable /proc/meminfo; cat > /dev/null)"
+        "head -c 100000000 /dev/zero | tail -c 99999999 "
+        "| (head -c 1 > /dev/null; grep MemAvailable /proc/meminfo; cat > /dev/null)"
     )
     left_kb = int(said(taking, command).split()[1])
     assert int(said(calm, "grep MemAvailable /proc/meminfo").split()[1]) - left_kb > 80_000
