@@ -23,7 +23,7 @@ from receiver.columns import Float64
 RESAMPLES = 2000
 # Each end of the interval is passed by so many of the resamples.
 TAIL = 0.05
-# Memory of a block of resamples: 64 MB at 4,000 units.
+# Memory of a block of resamples: 32 MB at 4,000 units.
 RESAMPLED_TOGETHER = 1000
 SEED = 0
 

@@ -1,8 +1,8 @@
 """Store and feedback → a candidate in the registry, promoted where the gate lets it.
 
 In: a reader of the rows and labels, the store of versions, the time. Out: an `Outcome`. Raises `DataError` where there
-is too little to learn from, and what both stores raise. For 30 days of 100 nodes it takes minutes and below 2 GiB:
-`python -m benchmarks.retraining` measures both.
+is too little to learn from, and what both stores raise. Costs what `nodescore train` costs on the rows that are drawn,
+and a run of two models over the later ones; `python -m benchmarks.retraining` measures it on a store of 30 days.
 
 The last rows are kept from the candidate, for the gate: `LATER_SHARE` of the time. Labels teach whenever they are of.
 """
@@ -144,9 +144,10 @@ def _tried(
 ) -> tuple[Verdict, dict[str, Any]]:
     """The gate's verdict, and what feedback has changed, as JSON."""
     measures, told = trial.marked(contest, drawn)
-    names = {id_: name for id_, name in reader.nodes().items() if name in set(drawn.table.nodes)}
+    there = set(drawn.table.nodes)
+    nodes = [id_ for id_, name in reader.nodes().items() if name in there]
     budget = plan.false_alerts_per_node_day
-    measures += trial.later(contest, reader, *later_ms, list(names), drawn.table, budget)
+    measures += trial.later(contest, reader, *later_ms, nodes, drawn.table, budget)
     floors: list[gate.Floor] = []
     attacks = recorded.read("measure", contest.active.info.feature_names)
     if attacks is not None:

@@ -3,7 +3,7 @@
 In: a reader of a store, a span of time, the labels of it, a seed. Out: a `Sample` of whole windows: hours that are
 the same for all nodes of the sample, drawn until there are `MOST_ROWS`, and what lies around each label. A node's
 rows keep their times, so that its baseline goes from window to window. The same span and seed give the same windows.
-Raises what the reader raises. Costs some 400 bytes a row while it reads, 200 after, and the queries of the windows.
+Raises what the reader raises. Costs the rows in memory, twice while they are read, and the queries of the windows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_ROWS = 400_000
 MOST_NODES = 200
 # What is read before a label, for the baseline, and after it; of a longer label its first part is read.
 LEAD_MS, AFTER_MS, LONGEST_MS = 1_800_000, 300_000, 7_200_000
-# The newest ones. With more, some 30 windows a minute would be read for minutes.
+# The newest ones; for each a window is read.
 MOST_LABELS = 1000
 
 

@@ -26,7 +26,7 @@ from receiver.detector import Detector
 from receiver.store import RowReader
 
 SOON_SECONDS = 60
-# Of the recorded attacks, so many may be missed that the active model finds: half of them differ by less in chance.
+# Of the recorded attacks, so many more may be missed: two models that are as good differ by less, by chance.
 RECALL_MARGIN = 0.1
 # Of what the model that ships finds: of all attacks, and of those of one kind, of which there are a dozen.
 ALL_FLOOR, KIND_FLOOR = 0.1, 0.25

@@ -64,7 +64,7 @@ def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Kn
 
 
 def joined(parts: Sequence[Table]) -> Table:
-    """Tables of the same features as one: their nodes are numbered one after the other already."""
+    """Tables of the same features as one, without weights: their nodes are numbered one after the other already."""
     first = parts[0]
     return replace(
         first,
@@ -74,6 +74,7 @@ def joined(parts: Sequence[Table]) -> Table:
         x=np.concatenate([part.x for part in parts]),
         attack=np.concatenate([np.zeros(len(part), bool) if part.attack is None else part.attack for part in parts]),
         time_text=pa.chunked_array([chunk for part in parts for chunk in part.time_text.chunks], pa.string()),
+        weight=None,
     )
 
 

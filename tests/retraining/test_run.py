@@ -70,7 +70,7 @@ def retrained(
 def test_labels_that_say_the_opposite_make_a_candidate_that_is_refused_with_the_reason(
     reader: EmbeddedReader, models: ModelStore, recordings: Known
 ) -> None:
-    # Every attack of the store is called a false alarm, and so is the active model's word that all else was quiet.
+    # Every attack of the store is called a false alarm, and quiet minutes before every second one an attack.
     table = recordings.table
     wrong = [
         Label(table.nodes[node], attack.start_ms, attack.end_ms, False, "FP", "", "mallory", attack.end_ms)
