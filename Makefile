@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto settings clean
+.PHONY: help demo test lint format servers proto settings lock clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -18,6 +18,8 @@ help:
 	@echo "make format   put the formatting right"
 	@echo "make proto    compile proto/ into receiver/wire"
 	@echo "make settings put the table of settings into README.md"
+	@echo "make lock     pin what serving and training need in requirements/, with hashes"
+	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"
 	@echo "make servers  only get the real servers of the tests"
 	@echo "make clean    delete the virtual environment and all caches in this folder"
 
@@ -45,6 +47,9 @@ proto: $(VENV)/.dev
 
 settings: $(VENV)/.dev
 	$(BIN)/python -m tests.frame.settings_table
+
+lock: $(VENV)/.dev
+	$(BIN)/python -m tests.security.lock $(ARGS)
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
