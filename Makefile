@@ -27,7 +27,7 @@ demo: $(VENV)/.serve
 	$(BIN)/nodescore demo
 
 test: lint servers
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(if $(REQUIRE_REAL),--require-real) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(if $(REQUIRE_REAL),--require-real) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

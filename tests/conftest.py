@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import shared_folder
 from tests.servers import places
 from tests.servers.netns import Network, network
 from tests.servers.process import Runner
@@ -21,7 +25,14 @@ settings.load_profile("shared-machine")
 # Learners fit in one thread: several test processes that each took all cores would mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A shell that starts tests in the background has them ignore Ctrl-C, and with them all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 RUNNER = pytest.StashKey[Runner]()
+SHARED_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+# What takes longest begins first, or all would wait for one worker at the end.
+LONGEST_FIRST = ("tests/e2e", "tests/faults", "tests/cli", "tests/scenarios", "tests/retraining", "tests/models")
 # Fixtures that need a server, so that their tests need not say it again with a marker.
 SERVERS_OF_FIXTURES = {"timescale": "timescale", "timescale_dsn": "timescale", "nodes_network": "netns"}
 
@@ -30,6 +41,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-real", action="store_true", help="fail, instead of skip, the tests whose real server is missing"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if shared_folder.VARIABLE not in os.environ:
+        config.stash[SHARED_FOLDER] = folder = tempfile.TemporaryDirectory(prefix="nodescore-tests-")
+        os.environ[shared_folder.VARIABLE] = folder.name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SHARED_FOLDER in config.stash:
+        config.stash[SHARED_FOLDER].cleanup()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        folder = next((n for n, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), len(LONGEST_FIRST))
+        return item.get_closest_marker("alone") is None, folder
+
+    items.sort(key=place)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -56,8 +87,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """A test that is marked `alone` waits until no other runs on this machine, and the others wait for it."""
-    with places.lock_file("tests").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+    alone = item.get_closest_marker("alone") is not None
+    with ExitStack() as stack:
+        # Whoever waits for the machine holds the turnstile, so that those who share it do not go on before.
+        turnstile = stack.enter_context(places.lock_file("turnstile").open("w"))
+        lock = stack.enter_context(places.lock_file("tests").open("w"))
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
         return (yield)
 
 

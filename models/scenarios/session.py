@@ -10,7 +10,6 @@ Takes the plan's time and about a minute.
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 import tempfile
@@ -23,11 +22,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.scenarios import dataset, node, work
-from models.scenarios.attacks import KINDS, POOL_PORT, SINK_PORT
+from models.scenarios import dataset, node
+from models.scenarios.at_work import EXPORTER, at_work, busy, exporter_of, start_quietly
+from models.scenarios.attacks import KINDS
 from models.scenarios.dataset import Attacked
 from models.scenarios.plan import Episode, Plan
-from models.scenarios.programs import sink, visitors
 from models.scenarios.record import save
 from models.scenarios.record import sink as requests_sink
 from receiver import catalogue
@@ -43,18 +42,9 @@ SCRAPE_SECONDS = 5
 LAST_ROW_SECONDS = 12.0  # until a row of the last scrape has been assembled and stored
 FIRST_ROW_SECONDS = 40.0
 CHECK_SECONDS = 2.0
-JOB_POLL_SECONDS = 0.5
 ENDED_STATUSES = (0, 124, 137)  # by itself, by timeout(1), by timeout's kill
-EXPORTER = ("prometheus-node-exporter", "node_exporter")
 AUTHOR = "nodescore scenario"
 COMMANDS_OF_WORK = ("nginx", "sqlite3", "gcc", "ld", "dpkg-deb", "curl", "timeout", "awk")
-# An overlay is a node's root here, and is left out by default.
-KERNELS_OWN = "autofs|bpf|cgroup2?|debugfs|devpts|devtmpfs|fuse.*|mqueue|nsfs|proc|sysfs|tmpfs|tracefs"
-# Those of the features, so that an exporter costs its node little.
-COLLECTORS = (
-    *("cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo"),
-    *("netdev", "netstat", "sockstat", "stat", "tcpstat", "vmstat"),
-)
 
 Say = Callable[[str], None]
 
@@ -90,14 +80,7 @@ def record(plan: Plan, folder: Path, say: Say, recording: Path | None = None) ->
         cluster = stack.enter_context(node.cluster(plan.nodes, place))
         sink_url, requests = stack.enter_context(requests_sink())
         servers = stack.enter_context(_servers(cluster, place, plan.seed, sink_url if recording else None))
-        stop = threading.Event()
-        workers = [
-            threading.Thread(target=_work, args=(one, number, cluster, stop, plan.seed))
-            for number, one in enumerate(cluster.nodes)
-        ]
-        stack.callback(_join, stop, workers)
-        for thread in workers:
-            thread.start()
+        stack.enter_context(busy(cluster, plan.seed))
         found = _attack(plan, cluster, servers, say)
         time.sleep(LAST_ROW_SECONDS)
         if recording is not None:
@@ -111,58 +94,21 @@ def record(plan: Plan, folder: Path, say: Say, recording: Path | None = None) ->
 
 @contextmanager
 def _servers(cluster: node.Cluster, place: Path, seed: int, sink_url: str | None) -> Iterator[Servers]:
-    """Exporters and web servers in the nodes, visitors and sinks outside, Nodescore and Prometheus on the machine."""
+    """What nodes at work need, and Nodescore and Prometheus on the machine."""
     with ExitStack() as stack:
-        alive = []
-
-        def start(name: str, command: Sequence[str]) -> Running:
-            alive.append(stack.enter_context(running(name, command, place / f"{name}.log")))
-            return alive[-1]
-
-        for one in cluster.nodes:
-            prepare = one.argv("sh", "-c", work.PREPARE, within_quota=False)
-            subprocess.run(prepare, input=work.NGINX_CONFIGURATION.encode(), check=True, timeout=120)  # noqa: S603
-            exporter = start(f"exporter-{one.name}", one.argv(*_exporter(one), within_quota=False))
-            exporter.await_ok(f"http://{one.address}:{node.EXPORTER_PORT}/metrics")
-            web = start(f"web-{one.name}", one.argv(*work.web_server()))
-            web.await_ok(f"http://{one.address}/page0")
-            alive.remove(web)  # what comes now may end it
-        for outside in (cluster.visitors, cluster.attacker):
-            take = [sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT), str(POOL_PORT)]
-            start(f"sink-{outside.namespace}", outside.argv(*take))
-        start(
-            "visitors",
-            cluster.visitors.argv(sys.executable, "-IS", visitors.__file__, _sites(cluster, seed), str(seed)),
-        )
+        alive = stack.enter_context(at_work(cluster, place, seed))
         url = f"http://127.0.0.1:{free_port()}"
         data = place / "nodescore-data"
         serve = [sys.executable, "-m", "receiver", "serve", "--listen", url.removeprefix("http://")]
-        start("nodescore", [*serve, "--data-dir", str(data)]).await_ok(f"{url}/-/ready")
-        start("prometheus", _prometheus(cluster, place, f"{url}/api/v1/write", sink_url))
-        servers = Servers(tuple(alive), data, url)
+        nodescore = stack.enter_context(
+            running("nodescore", [*serve, "--data-dir", str(data)], place / "nodescore.log")
+        )
+        nodescore.await_ok(f"{url}/-/ready")
+        scraping = _prometheus(cluster, place, f"{url}/api/v1/write", sink_url)
+        prometheus = stack.enter_context(running("prometheus", scraping, place / "prometheus.log"))
+        servers = Servers((*alive, nodescore, prometheus), data, url)
         _await_rows(servers, len(cluster.nodes))
         yield servers
-
-
-def _exporter(one: node.Node) -> list[str]:
-    collectors = [f"--collector.{name}" for name in COLLECTORS]
-    listen = f"--web.listen-address={one.address}:{node.EXPORTER_PORT}"
-    types = f"--collector.filesystem.fs-types-exclude=^({KERNELS_OWN})$"
-    return [program(*EXPORTER), listen, "--collector.disable-defaults", types, *collectors]
-
-
-def _sites(cluster: node.Cluster, seed: int) -> str:
-    chance = random.Random(seed)  # noqa: S311 - the same days shall come out again
-    return json.dumps(
-        [
-            {
-                "address": one.address,
-                "per_second": work.role_of(number).visits_per_second * chance.uniform(0.6, 1.4),
-                "phase": chance.random(),
-            }
-            for number, one in enumerate(cluster.nodes)
-        ]
-    )
 
 
 def _prometheus(cluster: node.Cluster, place: Path, write_url: str, sink_url: str | None) -> list[str]:
@@ -172,8 +118,7 @@ def _prometheus(cluster: node.Cluster, place: Path, write_url: str, sink_url: st
         entry = entry[: entry.index("scrape_configs:")].replace("name: nodescore", "name: recording")
         snippet = snippet.replace("remote_write:\n", f"remote_write:\n{entry}")
     targets = "".join(
-        f"      - targets: ['{one.address}:{node.EXPORTER_PORT}']\n        labels: {{node: {one.name!r}}}\n"
-        for one in cluster.nodes
+        f"      - targets: ['{exporter_of(one)}']\n        labels: {{node: {one.name!r}}}\n" for one in cluster.nodes
     )
     configuration = place / "prometheus.yml"
     configuration.write_text(
@@ -199,24 +144,6 @@ def _await_rows(servers: Servers, count: int) -> None:
         if time.monotonic() > give_up:
             raise Unavailable(f"not every node has sent a row within {FIRST_ROW_SECONDS:.0f} s")
         time.sleep(CHECK_SECONDS)
-
-
-def _work(one: node.Node, number: int, cluster: node.Cluster, stop: threading.Event, seed: int) -> None:
-    """A node's jobs, one after the other."""
-    for pause_seconds, job in work.jobs(work.role_of(number), cluster.visitors.address, f"{seed}-{number}"):
-        if stop.wait(pause_seconds):
-            return
-        # A job that fails while its node is under attack is what happens.
-        under_way = _start(one.argv(*job.command))
-        while under_way.poll() is None:
-            if stop.wait(JOB_POLL_SECONDS):
-                under_way.kill()  # what it started goes with the node
-
-
-def _join(stop: threading.Event, threads: Sequence[threading.Thread]) -> None:
-    stop.set()
-    for thread in threads:
-        thread.join()
 
 
 def _attack(plan: Plan, cluster: node.Cluster, servers: Servers, say: Say) -> list[Attacked]:
@@ -254,17 +181,12 @@ def _carry_out(
     """Run an episode's commands side by side, and note when they began and ended."""
     commands = KINDS[episode.kind].commands(one, attacker, episode.strength, episode.seconds)
     start_ms = time.time_ns() // 1_000_000
-    statuses = [under_way.wait() for under_way in [_start(command) for command in commands]]
+    statuses = [under_way.wait() for under_way in [start_quietly(command) for command in commands]]
     failed = [status for status in statuses if status not in ENDED_STATUSES]
     if failed:
         say(f"{_clock()} {episode.node}: {episode.kind} failed with status {failed}: no episode of this session")
         return
     found.append(Attacked(episode.node, episode.kind, episode.strength, start_ms, time.time_ns() // 1_000_000, seed))
-
-
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    nothing = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603 - ours, bounded
 
 
 def _label(data_dir: Path, found: Sequence[Attacked]) -> None:

@@ -1,7 +1,8 @@
-"""Models that several tests look at, trained once."""
+"""Models that several tests look at, trained once in a run of the tests, by whichever of its processes comes first."""
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import replace
 from functools import cache
 
@@ -14,6 +15,7 @@ from models.table import Table
 from models.train import fit
 from receiver.detector import Detector
 from tests.models.nodes import table
+from tests.shared_folder import shared_folder
 
 LEARNERS = ("random_forest", "gradient_boosting", "mlp")
 
@@ -21,10 +23,14 @@ LEARNERS = ("random_forest", "gradient_boosting", "mlp")
 @cache
 def trained(name: str, missing: tuple[str, ...] = ("lis_conn",)) -> onnx.ModelProto:
     """A detector trained on made-up nodes: ten calm ones, or four attacked ones where it needs labels."""
-    calm = table(nodes=10, seconds=3 * 3600, step=5, missing=missing, busy_spread=2)
-    if name not in LEARNERS:
-        return fit(calm, name, 0.1, "budget")[0]
-    return fit(attacked(missing), name, 0.1, "budget")[0]
+    path = shared_folder() / f"{'-'.join([name, *missing])}.onnx"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            calm = table(nodes=10, seconds=3 * 3600, step=5, missing=missing, busy_spread=2)
+            model, _ = fit(attacked(missing) if name in LEARNERS else calm, name, 0.1, "budget")
+            path.write_bytes(model.SerializeToString())
+        return onnx.load(path)
 
 
 def attacked(missing: tuple[str, ...] = ()) -> Table:
