@@ -7,6 +7,9 @@ the states of 5,000 nodes. Raises `StoreUnavailable`.
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
+
 from receiver.pipeline import Pipeline
 from receiver.rows import TORN_HORIZON_MS
 from receiver.store.journal import TRIM_RECORDS
@@ -114,6 +117,9 @@ class Housekeeping:
         metrics.journal_bytes.set(pipeline.store.journal.bytes)
         metrics.journal_records.set(pipeline.store.journal.records)
         metrics.store_bytes.set(pipeline.store_bytes)
+        metrics.disk_budget_bytes.set(pipeline.settings.max_disk_bytes)
+        with suppress(OSError):  # where the folder is gone, the store says so
+            metrics.disk_free_bytes.set(shutil.disk_usage(pipeline.settings.data_dir).free)
 
 
 def _due(last_ms: int, every_seconds: float, now_ms: int) -> bool:

@@ -123,3 +123,11 @@ def test_how_far_a_feature_is_from_the_models_training_is_exposed(tmp_path: Path
         text = pipeline.exposition.render("")[0].decode()
     (line,) = [line for line in text.splitlines() if line.startswith("nodescore_feature_drift{")]
     assert line.startswith('nodescore_feature_drift{feature="load1"} 6.')
+
+
+def test_the_budget_and_the_room_on_the_disk_are_measured(tmp_path: Path) -> None:
+    with running(tmp_path, max_disk_bytes=2 * 1024**2, data_dir=tmp_path) as pipeline:
+        Housekeeping(pipeline, NOW_MS).keep(NOW_MS, NOW_MS)
+        lines = dict(line.rsplit(" ", 1) for line in pipeline.exposition.render("")[0].decode().splitlines())
+    assert float(lines["nodescore_disk_budget_bytes"]) == 2 * 1024**2
+    assert float(lines["nodescore_disk_free_bytes"]) > 0

@@ -134,6 +134,8 @@ class Metrics:
             "store_damaged_parts", "What the start found damaged or missing in the embedded file; the log names each."
         )
         self.store_bytes = gauge("store_bytes", "Size of the embedded store's file.")
+        self.disk_budget_bytes = gauge("disk_budget_bytes", "What the embedded store's file may have: max_disk_bytes.")
+        self.disk_free_bytes = gauge("disk_free_bytes", "Free space on the file system of the data folder.")
         self.outbox_rows = gauge("outbox_rows", "Rows that wait for TimescaleDB.")
         self.outbox_age_seconds = gauge("outbox_oldest_row_age_seconds", "Age of the oldest row in the outbox.")
         self.outbox_success = gauge(
