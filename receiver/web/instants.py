@@ -1,7 +1,8 @@
 """Times and durations as people write them, to milliseconds and back.
 
-An instant is RFC 3339 (`2026-11-20T08:00:00Z`; no zone means UTC), Unix seconds, `now`, or a time before now
-(`-10m`, `-1h30m`). Raises `ValueError` with a line that names the text and the forms.
+An instant is RFC 3339 (`2026-11-20T08:00:00Z`; no zone means UTC), Unix seconds, Unix milliseconds in 13 digits, as
+Grafana's links have them, `now`, or a time before now (`-10m`, `-1h30m`). Raises `ValueError` with a line that names
+the text and the forms.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def parse_instant_ms(text: str, now_ms: int) -> int:
             time_ms = now_ms - parse_duration_ms(text[1:])
         elif re.fullmatch(r"\d{1,12}(\.\d+)?", text):
             time_ms = round(float(text) * 1000)
+        elif re.fullmatch(r"\d{13}", text):
+            time_ms = int(text)
         else:
             moment = datetime.fromisoformat(text)
             time_ms = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
