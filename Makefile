@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto settings lock clean
+.PHONY: help demo test lint format servers proto settings dashboards lock clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -18,6 +18,7 @@ help:
 	@echo "make format   put the formatting right"
 	@echo "make proto    compile proto/ into receiver/wire"
 	@echo "make settings put the table of settings into README.md"
+	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
 	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"
 	@echo "make servers  only get the real servers of the tests"
@@ -47,6 +48,9 @@ proto: $(VENV)/.dev
 
 settings: $(VENV)/.dev
 	$(BIN)/python -m tests.frame.settings_table
+
+dashboards: $(VENV)/.dev
+	$(BIN)/python -m manifests.grafana
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m tests.security.lock $(ARGS)

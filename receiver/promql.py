@@ -21,34 +21,36 @@ SEPARATOR = ";"  # what Prometheus puts between the values of `source_labels`
 BATCH_SEND_DEADLINE = "1s"
 
 
-def expressions(catalogue: Catalogue, selector: str = "") -> dict[str, str]:
+def expressions(catalogue: Catalogue, selector: str = "", window: str = "") -> dict[str, str]:
     """For each feature the PromQL of its raw value, one series per target.
 
     `selector` holds further matchers, like `node="a"`. At the timestamp of a scrape an expression gives what the
-    stored row of that scrape holds.
+    stored row of that scrape holds. With a `window`, like `5m`, a counter gives its rate a second over it instead.
     """
-    return {feature.name: _feature(catalogue, feature, selector) for feature in catalogue.features}
+    return {feature.name: _feature(catalogue, feature, selector, window) for feature in catalogue.features}
 
 
-def _feature(catalogue: Catalogue, feature: Feature, selector: str) -> str:
+def _feature(catalogue: Catalogue, feature: Feature, selector: str, window: str) -> str:
     """The first source that there is."""
-    return " or ".join(_source(catalogue, source, selector) for source in feature.sources)
+    window = window if feature.counter else ""
+    return " or ".join(_source(catalogue, source, selector, window) for source in feature.sources)
 
 
-def _source(catalogue: Catalogue, source: Source, selector: str) -> str:
+def _source(catalogue: Catalogue, source: Source, selector: str, window: str) -> str:
     scale = "" if source.scale == 1 else f"{source.scale!r} * "
-    over = "" if source.over_term is None else f" / {_sum(catalogue, source.over_term, selector)}"
-    text = f"{scale}{_sum(catalogue, source.term, selector)}{over}"
+    over = "" if source.over_term is None else f" / {_sum(catalogue, source.over_term, selector, window)}"
+    text = f"{scale}{_sum(catalogue, source.term, selector, window)}{over}"
     return f"({text})" if scale or over else text
 
 
-def _sum(catalogue: Catalogue, index: int, selector: str) -> str:
+def _sum(catalogue: Catalogue, index: int, selector: str, window: str) -> str:
     term = catalogue.terms[index]
     by = ", ".join(dict.fromkeys((*catalogue.cluster_labels, *catalogue.node_labels, *catalogue.target_labels)))
     excluded = [f"{label}!~{_quoted(pattern.pattern)}" for label, pattern in term.exclude]
     rest = [*excluded, *([selector] if selector else [])]
     matched = [f"{label}={_quoted(value)}" for label, value in term.match]
-    total = f"sum by ({by}) ({term.metric}{{{', '.join(matched + rest)}}})"
+    series = f"{term.metric}{{{', '.join(matched + rest)}}}"
+    total = f"sum by ({by}) ({f'rate({series}[{window}])' if window else series})"
     if not term.absent_is_zero:
         return total
     # The exporter has the metric, and leaves out the value that is 0.

@@ -48,6 +48,14 @@ def test_the_expressions_give_the_raw_values_of_the_catalogue(run_server: Runner
     assert values["b"] == {**common, "est_conn": 9.0}  # lis_conn has no substitute
 
 
+def test_with_a_window_counters_give_rates_and_gauges_what_they_are() -> None:
+    plain, rates = promql.expressions(NODE24, 'node="a"'), promql.expressions(NODE24, 'node="a"', "5m")
+    assert rates["cpu_sec_idle"].endswith('(rate(node_cpu_seconds_total{mode="idle", node="a"}[5m]))')
+    assert {name for name, text in rates.items() if text != plain[name]} == {
+        feature.name for feature in NODE24.features if feature.counter
+    }
+
+
 def _config(nodes: dict[str, str]) -> str:
     targets = "".join(
         f"      - {{targets: [{address}], labels: {{node: {name}}}}}\n" for name, address in nodes.items()

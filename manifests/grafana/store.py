@@ -1,0 +1,95 @@
+"""What of a node is asked of TimescaleDB: what was said of it, and rows older than Prometheus keeps them."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import common, table, timeseries
+from grafana_foundation_sdk.builders.dashboard import Row
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
+from grafana_foundation_sdk.models.dashboard import DataSourceRef
+
+from manifests.grafana.panels import WIDTH, alarm_line
+
+TIMESCALE_TYPE = "grafana-postgresql-datasource"
+TIMESCALE = DataSourceRef(type_val=TIMESCALE_TYPE, uid="${timescale}")
+SCORES = """\
+SELECT time_bucket(interval '$__interval', s.time) AS time, m.version AS metric, max(s.score) AS score
+FROM node_scores s JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model
+WHERE $__timeFilter(s.time) AND n.name = ${node:sqlstring} AND n.cluster = ${cluster:sqlstring}
+GROUP BY 1, 2 ORDER BY 1"""
+LABELS = """\
+SELECT start_time AS "From", end_time AS "Until", CASE WHEN attack THEN 'attack' ELSE 'normal' END AS "Was",
+  verdict AS "Verdict", details AS "Details", author AS "Author", score AS "Score", model AS "Model"
+FROM labels_now WHERE end_time >= $__timeFrom() AND start_time <= $__timeTo()
+  AND node = ${node:sqlstring} AND cluster = ${cluster:sqlstring}
+ORDER BY start_time DESC LIMIT 200"""
+ROWS = """\
+SELECT * FROM node_dataset
+WHERE $__timeFilter(time) AND node = ${node:sqlstring} AND cluster = ${cluster:sqlstring}
+ORDER BY time DESC LIMIT 200"""
+
+
+class SqlQuery(Dataquery, Builder[Dataquery]):
+    """A query of a Postgres data source; the kit has none. It needs no building."""
+
+    def __init__(self, sql: str, form: str) -> None:
+        self.sql = sql
+        self.form = form
+
+    def build(self) -> Dataquery:
+        """The query itself."""
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """What the data source reads."""
+        return {
+            "datasource": TIMESCALE,
+            "editorMode": "code",
+            "format": self.form,
+            "rawQuery": True,
+            "rawSql": self.sql,
+            "refId": "A",
+        }
+
+
+def row() -> Row:
+    """Closed at first: whoever has no TimescaleDB is not shown errors."""
+    return (
+        Row("From TimescaleDB, where Nodescore has one")
+        .collapsed(True)
+        .with_panel(_scores())
+        .with_panel(
+            _table(
+                "What was said of it", "The labels that hold, of alarms and of calm, with what was scored then.", LABELS
+            )
+        )
+        .with_panel(
+            _table(
+                "Stored rows",
+                "The last 200 rows in the form of the data set: raw values, and whether a label says attack.",
+                ROWS,
+            )
+        )
+    )
+
+
+def _scores() -> timeseries.Panel:
+    legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+    panel = (
+        timeseries.Panel()
+        .title("Stored scores")
+        .description("The highest score of each interval, by the version of the model that made it.")
+        .unit("none")
+        .datasource(TIMESCALE)
+        .with_target(SqlQuery(SCORES, "time_series"))
+        .legend(legend.show_legend(True))
+        .span(WIDTH)
+        .height(8)
+    )
+    return alarm_line(panel)
+
+
+def _table(title: str, description: str, sql: str) -> table.Panel:
+    panel = table.Panel().title(title).description(description).unit("none").datasource(TIMESCALE)
+    return panel.with_target(SqlQuery(sql, "table")).span(WIDTH).height(9)
