@@ -8,6 +8,7 @@ our tree become plain-text answers here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -32,7 +33,8 @@ from receiver.web import (
     overview,
     shadow_pages,
 )
-from receiver.web.access import Access
+from receiver.web.access import Access, may
+from receiver.web.description import described, refusals
 from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
 from receiver.web.reloading import reload_all
@@ -50,10 +52,22 @@ STRICT_HEADERS = {
 }
 
 
+class _App(FastAPI):
+    """With a description of all that it answers."""
+
+    def __init__(self, access: Access | None) -> None:
+        # The documentation pages of FastAPI fetch their scripts from a CDN; the description is at /openapi.json.
+        super().__init__(title="Nodescore", version=__version__, docs_url=None, redoc_url=None)
+        self._access = access
+
+    def openapi(self) -> dict[str, Any]:
+        """For the web configuration of the moment."""
+        return described(super().openapi(), asks=self._access is not None and self._access.rules.asks)
+
+
 def create_app(service: Service, access: Access | None = None) -> FastAPI:
     """An app that answers for `service`; starting and stopping the service is the caller's, and so is the gate."""
-    # The documentation pages of FastAPI fetch their scripts from a CDN; the description itself is at /openapi.json.
-    app = FastAPI(title="Nodescore", version=__version__, docs_url=None, redoc_url=None)
+    app = _App(access)
     app.add_middleware(BodyLimit)
     app.add_middleware(_HeadersMiddleware, headers=STRICT_HEADERS)
     app.add_exception_handler(NodescoreError, _nodescore_error)
@@ -72,26 +86,45 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.include_router(audit_page.router(service))
     app.include_router(data_page.router(service))
 
-    @app.get("/metrics", summary="What Prometheus scrapes", tags=["operation"])
+    @app.get(
+        "/metrics",
+        summary="What Prometheus scrapes",
+        tags=["operation"],
+        response_class=PlainTextResponse,
+        responses={200: {"content": {"application/openmetrics-text": {"schema": {"type": "string"}}}}},
+    )
     def metrics(request: Request) -> Response:
         body, content_type = service.exposition.render(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 
-    @app.get("/-/healthy", summary="200 while the process answers", tags=["operation"])
+    @app.get(
+        "/-/healthy", summary="200 while the process answers", tags=["operation"], response_class=PlainTextResponse
+    )
     async def healthy() -> PlainTextResponse:
         return PlainTextResponse("Nodescore is healthy.\n")
 
     @app.get(
-        "/-/ready", summary="200 while samples are taken, 503 otherwise; says what is not well", tags=["operation"]
+        "/-/ready",
+        summary="200 while samples are taken, 503 otherwise; says how each part is, and why to who may look",
+        tags=["operation"],
+        response_class=PlainTextResponse,
+        responses=refusals(503),
     )
-    def ready() -> PlainTextResponse:
+    def ready(request: Request) -> PlainTextResponse:
         status = service.status()
         down = any(component.state == "down" for component in status)
         first = "Nodescore cannot take samples." if down else "Nodescore is ready."
-        lines = [f"{component.name}: {component.state}: {component.text}" for component in status]
+        why = may("look", request.scope)
+        lines = [f"{one.name}: {one.state}" + (f": {one.text}" if why else "") for one in status]
         return PlainTextResponse("\n".join([first, *lines]) + "\n", status_code=503 if down else 200)
 
-    @app.post("/-/reload", summary="Read the web configuration and the model again", tags=["operation"])
+    @app.post(
+        "/-/reload",
+        summary="Read the web configuration and the model again",
+        tags=["operation"],
+        response_class=PlainTextResponse,
+        responses=refusals(400),
+    )
     def reload() -> PlainTextResponse:
         return PlainTextResponse(reload_all(service, access) + "\n")
 

@@ -18,6 +18,7 @@ from receiver.feedback import next_revision
 from receiver.store import Label, Moment, Verdict
 from receiver.store.labelling import KEY_CHARACTERS, MAX_TEXT_CHARACTERS
 from receiver.web.author import Author
+from receiver.web.description import refusals
 from receiver.web.instants import format_instant, parse_instant_ms
 from receiver.web.origin import json_from_here
 from receiver.web.protocol import Service
@@ -116,7 +117,13 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["feedback"])
     from_here = [Depends(json_from_here)]
 
-    @routes.post("/feedback", summary="Say what an interval was", status_code=201, dependencies=from_here)
+    @routes.post(
+        "/feedback",
+        summary="Say what an interval was",
+        status_code=201,
+        dependencies=from_here,
+        responses=refusals(404, 422),
+    )
     def feedback(said: Annotated[NewFeedback, Body()]) -> LabelAnswer:
         return answer(add(service, said))
 
@@ -134,17 +141,19 @@ def router(service: Service) -> APIRouter:
             raise HTTPException(400, f"{len(chosen)} labels; ask for a shorter time, for at most {MAX_LABELS}")
         return LabelsAnswer(source=said.source, labels=[answer(label) for label in chosen])
 
-    @routes.get("/labels/{key}", summary="A label with its history")
+    @routes.get("/labels/{key}", summary="A label with its history", responses=refusals(404))
     def label(key: Key) -> HistoryAnswer:
         said = service.feedback.history(key)
         now = answer(said.labels[-1])
         return HistoryAnswer(**dict(now), source=said.source, history=[answer(one) for one in said.labels])
 
-    @routes.put("/labels/{key}", summary="Say something else", dependencies=from_here)
+    @routes.put(
+        "/labels/{key}", summary="Say something else", dependencies=from_here, responses=refusals(404, 409, 422)
+    )
     def change(key: Key, said: Annotated[Change, Body()]) -> LabelAnswer:
         return answer(revise(service, key, said))
 
-    @routes.delete("/labels/{key}", summary="Withdraw a label", dependencies=from_here)
+    @routes.delete("/labels/{key}", summary="Withdraw a label", dependencies=from_here, responses=refusals(404, 409))
     def delete(
         key: Key,
         revision: Annotated[int, Query(ge=1, description="The one that is withdrawn; 409 where it is not the newest.")],

@@ -11,6 +11,7 @@ from receiver.registry import Listed, State
 from receiver.store import Activation, Shadowing
 from receiver.store.models import MAX_REASON_CHARACTERS
 from receiver.web.author import Author
+from receiver.web.description import refusals
 from receiver.web.instants import format_instant
 from receiver.web.origin import json_from_here
 from receiver.web.protocol import Service
@@ -81,7 +82,7 @@ def router(service: Service) -> APIRouter:
     def models() -> ModelsAnswer:
         return ModelsAnswer(models=[ModelAnswer(**_fields(listed)) for listed in service.models()])
 
-    @routes.get("/{version}", summary="One version, with its card")
+    @routes.get("/{version}", summary="One version, with its card", responses=refusals(404))
     def model(version: str) -> CardAnswer:
         found = next((one for one in service.models() if one.version.version == version), None)
         if found is None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from receiver.store import Mute
 from receiver.store.mutes import MAX_REASON_CHARACTERS
 from receiver.web.author import Author
+from receiver.web.description import refusals
 from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant
 from receiver.web.instants import format_instant, parse_duration_ms
 from receiver.web.origin import json_from_here
@@ -72,11 +73,17 @@ def router(service: Service) -> APIRouter:
             mutes=[answer(held[name]) for name in sorted(held)], history=[answer(entry) for entry in history]
         )
 
-    @routes.post("", summary="Mute a node's alerts for a while", status_code=201, dependencies=from_here)
+    @routes.post(
+        "",
+        summary="Mute a node's alerts for a while",
+        status_code=201,
+        dependencies=from_here,
+        responses=refusals(404),
+    )
     def mute(said: Annotated[NewMute, Body()]) -> MuteAnswer:
         return answer(add(service, said))
 
-    @routes.post("/end", summary="End a mute", dependencies=from_here)
+    @routes.post("/end", summary="End a mute", dependencies=from_here, responses=refusals(404))
     def end_mute(said: Annotated[End, Body()]) -> MuteAnswer:
         return answer(end(service, said))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, Field
 
 from receiver.columns import Int64, NodeName
 from receiver.exposition import Snapshot
-from receiver.web.instants import format_instant, parse_instant_ms
+from receiver.web.description import refusals
+from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant
+from receiver.web.instants import format_instant
 from receiver.web.protocol import Service
 
 # A day at 10 s is 8,640 points and 500 KB of JSON; `nodescore export` is for more.
@@ -111,15 +113,20 @@ def router(service: Service) -> APIRouter:
             ],
         )
 
-    @routes.get("/nodes/{node:path}/scores", summary="Scores of a node over time")
+    @routes.get("/nodes/{node:path}/scores", summary="Scores of a node over time", responses=refusals(404))
     def scores(
-        node: str,
-        cluster: Annotated[str | None, Query(description="Needed where several clusters have the node.")] = None,
-        since: Annotated[str, Query(description="RFC 3339, Unix seconds, or like -15m.")] = "-15m",
-        until: Annotated[str, Query(description="Not included.")] = "now",
+        node: Annotated[str, Path(max_length=MAX_NAME_CHARACTERS)],
+        cluster: Annotated[
+            str | None,
+            Query(max_length=MAX_NAME_CHARACTERS, description="Needed where several clusters have the node."),
+        ] = None,
+        since: Annotated[
+            str, Query(max_length=MAX_TIME_CHARACTERS, description="RFC 3339, Unix seconds, or like -15m.")
+        ] = "-15m",
+        until: Annotated[str, Query(max_length=MAX_TIME_CHARACTERS, description="Not included.")] = "now",
     ) -> ScoresAnswer:
         now_ms = service.now_ms()
-        since_ms, until_ms = _instant("since", since, now_ms), _instant("until", until, now_ms)
+        since_ms, until_ms = instant("since", since, now_ms), instant("until", until, now_ms)
         if not 0 < until_ms - since_ms <= MAX_HISTORY_MS:
             raise HTTPException(
                 400, "since must be before until, and at most 24 hours before; `nodescore export` does more"
@@ -143,10 +150,3 @@ def _find(service: Service, node: str, cluster: str | None) -> tuple[int, NodeNa
         clusters = ", ".join(sorted(repr(name.cluster) for _, name in found))
         raise HTTPException(400, f"node {node!r} is in several clusters; say which with cluster=: {clusters}")
     return found[0]
-
-
-def _instant(parameter: str, text: str, now_ms: int) -> int:
-    try:
-        return parse_instant_ms(text, now_ms)
-    except ValueError as error:
-        raise HTTPException(400, f"{parameter}: {error}") from None

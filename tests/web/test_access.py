@@ -16,6 +16,7 @@ import pytest
 from starlette.routing import BaseRoute
 
 from receiver.columns import NodeName
+from receiver.health import Component
 from receiver.web.access.passwords import MAX_WAITING_OF_ADDRESS
 from receiver.web.access.roles import NEEDS, OPEN, Role, needed
 from receiver.web.app import create_app
@@ -91,6 +92,22 @@ def test_every_route_is_open_to_whoever_has_its_role_and_to_nobody_else(guarded:
         if (answer.status_code if refused else None) != expected:
             wrong.append((method, path, answer.status_code, expected))
     assert wrong == []
+
+
+def test_readiness_says_how_each_part_is_to_everybody_and_why_to_who_may_look(guarded: Guarded) -> None:
+    guarded.service.components = [Component("TimescaleDB", "degraded", "no route to db.internal")]
+    states = "Nodescore is ready.\nTimescaleDB: degraded\n"
+    for user, password in (("", ""), ("stranger", PASSWORD), ("look", "wrong"), ("write", PASSWORD)):
+        answer = guarded.ask("GET", "/-/ready", user, password)
+        assert (answer.status_code, answer.text) == (200, states)
+    reasons = guarded.ask("GET", "/-/ready", "look").text
+    assert reasons == "Nodescore is ready.\nTimescaleDB: degraded: no route to db.internal\n"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_route_is_open_to_a_user_with_a_wrong_password(guarded: Guarded, role: Role) -> None:
+    paths = [route for route in ROUTES if needed(*route) != OPEN]
+    assert {guarded.ask(*route, role, "wrong").status_code for route in paths} == {401}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -5,6 +5,6 @@
 """
 
 from receiver.web.access.current import Access, check
-from receiver.web.access.gate import guarded
+from receiver.web.access.gate import guarded, may
 
-__all__ = ["Access", "check", "guarded"]
+__all__ = ["Access", "check", "guarded", "may"]

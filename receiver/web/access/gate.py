@@ -2,8 +2,11 @@
 
 401 for nobody or for wrong credentials, with the ways to say who one is; 403 for a role that one does not have, and
 for a path that `receiver.web.access.roles` does not have; 503 where too many passwords wait to be checked. The app
-finds who asks in `receiver.web.author`. Nothing that a request says is logged: people type passwords into fields
-for names.
+finds who asks in `receiver.web.author`, and what they may do by `may`. Nothing that a request says is logged: people
+type passwords into fields for names.
+
+A path that is open stays open to whoever says something wrong, or shows a certificate with no allowed name: they may
+just do nothing beside it.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from receiver.errors import Unavailable
 from receiver.exposition import AccessRefused, StatusCode
 from receiver.web.access.credentials import Principal
 from receiver.web.access.current import Access, Rules
-from receiver.web.access.roles import OPEN, needed
+from receiver.web.access.file import ALL_ROLES, Roles
+from receiver.web.access.roles import OPEN, Need, Role, needed
 from receiver.web.author import log_in
 
 Headers = list[tuple[bytes, bytes]]
+# Of a request's scope: what whoever sends it may do.
+ROLES = "nodescore.roles"
 
 
 class _RefusedError(Exception):
@@ -39,7 +45,7 @@ def guarded(access: Access, app: ASGIApp) -> ASGIApp:
         if rules.headers:
             send = _with_headers(send, rules.headers)
         try:
-            who = await _admitted(rules, scope)
+            who, roles = await _admitted(rules, scope)
         except _RefusedError as refused:
             access.metrics.access_refused[refused.reason].inc()
             if needed(scope["method"], scope["path"]) == "write":
@@ -48,31 +54,42 @@ def guarded(access: Access, app: ASGIApp) -> ASGIApp:
             return
         # Always, because the request before may have begun this one's task, with what it knew.
         log_in("" if who is None else who.author)
-        await app(scope, receive, send)
+        await app({**scope, ROLES: roles}, receive, send)
 
     return gate
 
 
-async def _admitted(rules: Rules, scope: Scope) -> Principal | None:
-    """Who asks for what they may; None where nobody has to say. Raises `_RefusedError`."""
-    method, path = scope["method"], scope["path"]
-    need = needed(method, path)
-    if need == OPEN:
-        return None
+def may(role: Role, scope: Scope) -> bool:
+    """Whether whoever sends a request has a role; without a gate before the app, everybody has."""
+    return role in scope.get(ROLES, ALL_ROLES)
+
+
+async def _admitted(rules: Rules, scope: Scope) -> tuple[Principal | None, Roles]:
+    """Who asks for what they may, and all that they may; None where nobody has to say. Raises `_RefusedError`."""
+    need = needed(scope["method"], scope["path"])
+    try:
+        return await _allowed(rules, scope, need)
+    except _RefusedError:
+        if need != OPEN:
+            raise
+        return None, frozenset()
+
+
+async def _allowed(rules: Rules, scope: Scope, need: Need | None) -> tuple[Principal | None, Roles]:
     names: frozenset[str] = scope.get("state", {}).get("certificate_names", frozenset())
     if rules.allowed_sans and not rules.allowed_sans & names:
         raise _RefusedError("role", 403, "the certificate has none of the names that client_allowed_sans allows")
     if not rules.asks:
-        return None
+        return None, ALL_ROLES
     who = await _known(rules, scope, names)
     if who is None:
         challenges = [(b"www-authenticate", challenge) for challenge in rules.credentials.challenges]
         raise _RefusedError("credentials", 401, "no credentials, or wrong ones", challenges)
     if need is None:
-        raise _RefusedError("role", 403, f"no role may {method} this path")
-    if need not in who.roles:
+        raise _RefusedError("role", 403, f"no role may {scope['method']} this path")
+    if need != OPEN and need not in who.roles:
         raise _RefusedError("role", 403, f"this needs the role {need!r}, which {who.author} does not have")
-    return who
+    return who, who.roles
 
 
 async def _known(rules: Rules, scope: Scope, names: frozenset[str]) -> Principal | None:
