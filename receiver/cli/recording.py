@@ -6,6 +6,8 @@ A recording is a text file of JSON lines, gzipped where its name ends in .gz; ea
      "at_ms": …,                                        when it arrived, Unix ms; needed to play it in time
      "event": …}                                        what happened then, for the person who watches; optional
 
+Credentials are left out of what is read: they were another sender's.
+
 Raises `DataError` that names the line, and `Unavailable` where the receiver does not answer for a minute.
 """
 
@@ -57,6 +59,7 @@ def _request(line: str, where: str) -> Recorded:
     try:
         fields = json.loads(line)
         headers = {str(name).lower(): str(value) for name, value in fields["headers"].items()}
+        headers.pop("authorization", None)
         body = base64.b64decode(fields["body_base64"], validate=True)
         at_ms = None if fields.get("at_ms") is None else int(fields["at_ms"])
         return Recorded(headers, body, at_ms, str(fields.get("event", "")))

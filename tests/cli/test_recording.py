@@ -32,6 +32,7 @@ class Sink:
 
     answers: list[tuple[int, str]]
     bodies: list[bytes] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
     url: str = ""
 
 
@@ -44,6 +45,7 @@ def sink(*answers: tuple[int, str]) -> Iterator[Sink]:
 
         def do_POST(self) -> None:
             held.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            held.authorizations.append(self.headers["Authorization"])
             status, text = held.answers.pop(0) if len(held.answers) > 1 else held.answers[0]
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
@@ -163,6 +165,23 @@ def test_an_unshifted_replay_sends_the_very_bytes(nodescore: Nodescore, tmp_path
     with sink((204, "")) as receiving:
         nodescore("replay", "a.jsonl", "--url", receiving.url, "--no-shift", "--speed", "0")
     assert receiving.bodies == [b"one", b"two"]
+
+
+def test_a_replay_sends_the_token_of_a_file_and_never_one_that_was_recorded(
+    nodescore: Nodescore, tmp_path: Path
+) -> None:
+    recorded = json.loads(line(None)) | {"headers": {"AUTHORIZATION": "Bearer recorded"}}
+    (tmp_path / "a.jsonl").write_text(json.dumps(recorded))
+    (tmp_path / "own.token").write_text("own\n")
+    (tmp_path / "two.token").write_text("own\nhunter2\n")
+    with sink((204, "")) as receiving:
+        plain = ("replay", "a.jsonl", "--url", receiving.url, "--no-shift", "--speed", "0")
+        nodescore(*plain)
+        nodescore(*plain, "--token-file", "own.token")
+        refused = nodescore(*plain, "--token-file", "two.token")
+    assert receiving.authorizations == [None, "Bearer own"]
+    assert (refused.status, "hunter2" in refused.err) == (2, False)
+    assert "--token-file two.token: is not a token on one line" in refused.err
 
 
 def test_refused_requests_are_counted_quoted_once_and_end_with_status_1(nodescore: Nodescore, tmp_path: Path) -> None:
