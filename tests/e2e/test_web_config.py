@@ -8,19 +8,25 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from tests.e2e.chain import Receiver, configuration
-from tests.servers.certificates import Authority
+from tests.servers.certificates import Authority, serial
 from tests.servers.nodescore import SOURCE, Nodescore
 from tests.servers.process import Runner, wait_until
 from tests.servers.prometheus import NodeExporter, Prometheus, fetch
 from tests.web.guarded import HASH, PASSWORD
+from tests.wire.requests import body, series
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 WEB_CONFIG = f"""
@@ -90,6 +96,55 @@ def test_prometheus_writes_and_scrapes_over_tls_with_credentials_and_through_a_r
     refused = re.findall(r"^nodescore_access_refused_total\{.*\} (\S+)$", nodescore.metrics(), re.MULTILINE)
     assert set(refused) == {"0.0"}
     assert not any(secret in nodescore.log.read_text() for secret in (PASSWORD, TOKEN, HASH))
+
+
+@pytest.mark.real("openssl")
+def test_a_certificate_is_renewed_twice_while_many_write_and_scrape_and_none_fails(
+    run_server: Runner, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    authority.certificate("server", "IP:127.0.0.1")
+    nodescore = run_server(Guarded(tmp_path, authority))
+    tls = ssl.create_default_context(cafile=authority.own.file)
+    done = threading.Event()
+
+    def ask(client: httpx.Client, number: int) -> tuple[str, int]:
+        if number % 2:
+            return "scrape", client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code
+        message = body(1, [series("node_load1", float(number), time.time_ns() // 1_000_000)])
+        return "write", client.post("/api/v1/write", content=message, auth=("sender", PASSWORD)).status_code
+
+    def load(stays: bool) -> Counter[tuple[str, int]]:
+        """Ask one after the other, over one connection or each time over a new one."""
+        answers: Counter[tuple[str, int]] = Counter()
+        while not done.is_set():
+            with httpx.Client(base_url=nodescore.url, verify=tls, timeout=30) as client:
+                answers[ask(client, answers.total())] += 1
+                while stays and not done.is_set():
+                    answers[ask(client, answers.total())] += 1
+        return answers
+
+    host, _, port = nodescore.address.partition(":")
+    with ThreadPoolExecutor(6) as pool:
+        loads = [pool.submit(load, stays) for stays in (True, True, True, True, False, False)]
+        try:
+            seen = [serial((host, int(port)), tls)]
+            for by_signal in (False, True):  # the first one, the service finds by itself
+                authority.certificate("server", "IP:127.0.0.1")
+                if by_signal:
+                    os.kill(nodescore.pid, signal.SIGHUP)
+                wait_until(lambda: serial((host, int(port)), tls) not in seen, "the new certificate")
+                seen.append(serial((host, int(port)), tls))
+        finally:
+            done.set()
+        answers = sum((load.result() for load in loads), Counter[tuple[str, int]]())
+    assert len(set(seen)) == 3
+    assert set(answers) == {("write", 204), ("scrape", 200)}
+    counted = re.search(
+        r'^nodescore_requests_total\{code="204",version="v1"\} (\S+)$', nodescore.metrics(), re.MULTILINE
+    )
+    assert counted is not None
+    assert float(counted[1]) == answers["write", 204] > 100
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,14 @@ class Authority:
         signed_by = ["-CA", self.own.file, "-CAkey", self.own.key]
         _openssl("req", "-x509", *_new(made, f"/CN={name}"), *extension, *signed_by, "-days", DAYS)
         return made
+
+
+def serial(address: tuple[str, int], tls: ssl.SSLContext) -> str:
+    """Of the certificate that a new connection is shown."""
+    with socket.create_connection(address) as plain, tls.wrap_socket(plain, server_hostname="127.0.0.1") as one:
+        certificate = one.getpeercert()
+    assert certificate is not None
+    return str(certificate["serialNumber"])
 
 
 def _new(made: Certificate, subject: str) -> list[object]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from receiver.web.room import Limits
-from tests.servers.certificates import Authority, Certificate
+from tests.servers.certificates import Authority, Certificate, serial
 from tests.servers.process import wait_until
 from tests.web.guarded import HASH, PASSWORD, guarded_by
 
@@ -35,14 +35,6 @@ def trusting(authority: Authority, shown: Certificate | None = None) -> ssl.SSLC
     if shown is not None:
         made.load_cert_chain(shown.file, shown.key)
     return made
-
-
-def serial(address: tuple[str, int], tls: ssl.SSLContext) -> str:
-    """Of the certificate that a new connection is shown."""
-    with socket.create_connection(address) as plain, tls.wrap_socket(plain, server_hostname="127.0.0.1") as one:
-        certificate = one.getpeercert()
-    assert certificate is not None
-    return str(certificate["serialNumber"])
 
 
 def test_a_certificate_is_renewed_under_load_without_a_failed_request(tmp_path: Path, authority: Authority) -> None:
