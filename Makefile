@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto settings dashboards lock clean
+.PHONY: help demo test lint format servers proto settings dashboards lock sbom licences fuzz clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -21,6 +21,9 @@ help:
 	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
 	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"
+	@echo "make sbom     write what serving and training consist of to build/*.cdx.json (CycloneDX)"
+	@echo "make licences list the licences of all that is pinned in requirements/licences.md"
+	@echo "make fuzz     look for input that breaks the wire decoder or the API, for 10 min; ARGS=60: for an hour"
 	@echo "make servers  only get the real servers of the tests"
 	@echo "make clean    delete the virtual environment and all caches in this folder"
 
@@ -54,6 +57,25 @@ dashboards: $(VENV)/.dev
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m tests.security.lock $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.security $(ARGS)
+
+licences: $(VENV)/.dev
+	$(BIN)/python -m tests.security.licences
+
+sbom: build/serve.cdx.json build/train.cdx.json
+
+# Of an environment that holds what is locked and nothing else, as the image does.
+build/%.cdx.json: requirements/%.txt requirements/sbom.txt
+	rm -rf build/$*-environment build/sbom-environment
+	$(PYTHON) -m venv --without-pip build/$*-environment
+	$(PYTHON) -m venv build/sbom-environment
+	build/sbom-environment/bin/pip --python build/$*-environment install --quiet --require-hashes --no-deps -r $<
+	build/sbom-environment/bin/pip install --quiet --require-hashes --no-deps -r requirements/sbom.txt
+	build/sbom-environment/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+	    --output-file $@ build/$*-environment
+	rm -rf build/$*-environment build/sbom-environment
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,9 +1,9 @@
 """The lock files in requirements/, which uv makes of pyproject.toml: `make lock`.
 
 `serve.txt` is what the service needs, with TimescaleDB; `train.txt` is the same in the same versions, and what training
-needs; `build.txt` is what makes the wheel. They hold for every platform and for Python 3.11 and later, with the hashes
-of all files that a version has. A version that is locked stays as long as pyproject.toml allows it;
-`make lock ARGS=--upgrade` takes the newest ones.
+needs; `build.txt` is what makes the wheel, `sbom.txt` what lists all that an environment holds. They hold for every
+platform and for Python 3.11 and later, with the hashes of all files that a version has. A version that is locked stays
+as long as pyproject.toml allows it; `make lock ARGS=--upgrade` takes the newest ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "requirements"
 LOCKS: Mapping[str, Sequence[str]] = {"serve.txt": ("timescale",), "train.txt": ("timescale", "train")}
-BUILD = "build.txt"
+# What does not go with the service, by where pyproject.toml says it.
+TOOLS: Mapping[str, tuple[str, str]] = {
+    "build.txt": ("build-system", "requires"),
+    "sbom.txt": ("dependency-groups", "sbom"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +72,5 @@ if __name__ == "__main__":
         # The other files go by the first one's versions, so that training makes what serving runs.
         constraint = [] if file == "serve.txt" else [f"--constraint={FOLDER / 'serve.txt'}"]
         _compile(file, "pyproject.toml", [*(f"--extra={extra}" for extra in extras), *constraint, *sys.argv[1:]])
-    _compile(BUILD, "-", sys.argv[1:], given="\n".join(project()["build-system"]["requires"]))
+    for file, (table, key) in TOOLS.items():
+        _compile(file, "-", sys.argv[1:], given="\n".join(project()[table][key]))

@@ -8,16 +8,17 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.security.lock import BUILD, LOCKS, locked, project
+from tests.security.lock import LOCKS, TOOLS, locked, project
 
-EACH = pytest.mark.parametrize("name", [*LOCKS, BUILD])
+EACH = pytest.mark.parametrize("name", [*LOCKS, *TOOLS])
 
 
 def asked_for(name: str) -> list[Requirement]:
     """What stands in pyproject.toml for a lock file."""
     said = project()
-    if name == BUILD:
-        return [Requirement(line) for line in said["build-system"]["requires"]]
+    if name in TOOLS:
+        table, key = TOOLS[name]
+        return [Requirement(line) for line in said[table][key]]
     extras = [line for extra in LOCKS[name] for line in said["project"]["optional-dependencies"][extra]]
     return [Requirement(line) for line in [*said["project"]["dependencies"], *extras]]
 
