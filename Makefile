@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto settings dashboards lock sbom licences fuzz clean
+.PHONY: help demo test lint format servers proto settings dashboards manifests lock sbom licences fuzz clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -19,6 +19,7 @@ help:
 	@echo "make proto    compile proto/ into receiver/wire"
 	@echo "make settings put the table of settings into README.md"
 	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
+	@echo "make manifests put the catalogue's relabel rules and the alert rules into manifests/components"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
 	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"
 	@echo "make sbom     write what serving and training consist of to build/*.cdx.json (CycloneDX)"
@@ -54,6 +55,9 @@ settings: $(VENV)/.dev
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python -m manifests.grafana
+
+manifests: $(VENV)/.dev
+	$(BIN)/python -m tests.manifests.generated
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m tests.security.lock $(ARGS)

@@ -59,6 +59,13 @@ DEBIAN_ROOTS = (
             "victoria-metrics",
         ),
     ),
+    # Debian stable's is from before kustomize had components.
+    Root(
+        "debian-kubectl",
+        "sid",
+        ("--variant=extract", '--aptopt=Acquire::Check-Valid-Until "false"'),
+        ("kubernetes-client",),
+    ),
 )
 # Program → image and the program's path in it.
 IMAGES = {

@@ -34,6 +34,7 @@ PROGRAMS = {
     "node_exporter": "prometheus-node-exporter",
     "victoria-metrics": "victoria-metrics",
     "vmagent": "vmagent",
+    "kubectl": "kubectl",
 }
 # Tools that change the machine or load it: a command, and the Debian package that has it.
 TOOLS = {
@@ -49,6 +50,9 @@ TOOLS = {
     "gcc": "gcc",
     "curl": "curl",
     "openssl": "openssl",
+    "podman": "podman",
+    "runc": "runc",
+    "catatonit": "catatonit",
 }
 GROUPS = Path("/sys/fs/cgroup")
 PROMETHEUS_AT_LEAST = (3, 5)  # the first long-term release that sends remote write 2.0
@@ -115,7 +119,7 @@ def _program(name: str) -> Place | Missing:
     given = os.environ.get(BIN_VARIABLE)
     candidates = [Path(given) / name] if given else []
     candidates += [
-        cache_folder() / "debian-programs" / "usr" / "bin" / PROGRAMS[name],
+        *(cache_folder() / root / "usr" / "bin" / PROGRAMS[name] for root in ("debian-programs", "debian-kubectl")),
         cache_folder() / "image-programs" / name,
     ]
     for path in candidates:
@@ -166,9 +170,15 @@ def _control_groups() -> Place | Missing:
 
 def _version(path: str) -> str:
     """The first thing in the program's own answer that looks like a version."""
-    others = {"ip": "-V", "vmagent": "-version", "victoria-metrics": "-version", "nginx": "-v"}
-    flag = others.get(Path(path).name, "--version")
-    answer = subprocess.run([path, flag], capture_output=True, text=True, timeout=30, check=False)
+    others = {
+        "ip": "-V",
+        "vmagent": "-version",
+        "victoria-metrics": "-version",
+        "nginx": "-v",
+        "kubectl": "version --client",
+    }
+    flags = others.get(Path(path).name, "--version").split()
+    answer = subprocess.run([path, *flags], capture_output=True, text=True, timeout=30, check=False)
     found = re.search(r"\d+(\.\d+)+", answer.stdout + answer.stderr)
     return found.group() if found else "unknown"
 

@@ -1,0 +1,148 @@
+"""What in manifests/ is made of the catalogue and of the shipped rules: `make manifests` writes it anew.
+
+Out: for each file its text. kustomize reads no file outside of a component's folder, has no includes and cannot put a
+file into a custom resource, so the relabel rules and alert rules stand there again; a test keeps them equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from receiver import catalogue, promql
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+RULES = MANIFESTS / "prometheus" / "alerts.yaml"
+SHARDS = 3  # replicas of the component `sharded`
+INTERVAL = "10s"
+BY_MAKE = "# Made by `make manifests`; edit tests/manifests/generated.py instead.\n"
+
+Yaml = dict[str, Any]
+
+
+def files() -> dict[Path, str]:
+    """Path → what it should hold."""
+    components = MANIFESTS / "components"
+    everywhere = [_remote_write("nodescore", "http://nodescore:9201/api/v1/write")]
+    by_node = [_shard(number) for number in range(SHARDS)]
+    return {
+        components / "prometheus" / "prometheus.yml": _text(_prometheus(everywhere, IN_A_CLUSTER)),
+        components / "sharded" / "prometheus.yml": _text(_prometheus(by_node, IN_A_CLUSTER)),
+        MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus(everywhere, ON_A_LAPTOP)),
+        components / "prometheus-operator" / "remote-write.yaml": _text(_operators_remote_write()),
+        components / "prometheus-operator" / "rules.yaml": _text(_operators_rules()),
+    }
+
+
+def _remote_write(name: str, url: str) -> Yaml:
+    (remote_write,) = yaml.safe_load(promql.prometheus_snippet(catalogue.load(), url))["remote_write"]
+    return {**remote_write, "name": name}
+
+
+def _shard(number: int) -> Yaml:
+    name = f"nodescore-{number}"
+    remote_write = _remote_write(name, f"http://{name}.nodescore-replicas:9201/api/v1/write")
+    remote_write["write_relabel_configs"] += [
+        {"source_labels": ["node"], "modulus": SHARDS, "target_label": "__tmp_shard", "action": "hashmod"},
+        {"source_labels": ["__tmp_shard"], "regex": str(number), "action": "keep"},
+        {"regex": "__tmp_shard", "action": "labeldrop"},
+    ]
+    return remote_write
+
+
+def _prometheus(remote_write: list[Yaml], targets: Yaml) -> Yaml:
+    return {
+        "global": {
+            "scrape_interval": INTERVAL,
+            "evaluation_interval": INTERVAL,
+            "external_labels": targets["external_labels"],
+        },
+        "rule_files": ["/etc/prometheus-rules/*.yaml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]},
+        "remote_write": remote_write,
+        "scrape_configs": [
+            {"job_name": "node", **targets["node"]},
+            {"job_name": "nodescore", "honor_labels": True, **targets["nodescore"]},
+            {"job_name": "prometheus", "static_configs": [{"targets": ["127.0.0.1:9090"]}]},
+        ],
+    }
+
+
+def _pods(name: str, port: str, relabel_configs: Sequence[Yaml] = ()) -> Yaml:
+    """The pods of a name, in the namespace of that name, by one of their ports."""
+    selector = {"role": "pod", "label": f"app.kubernetes.io/name={name}"}
+    return {
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [name]}, "selectors": [selector]}],
+        "relabel_configs": [
+            {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": port, "action": "keep"},
+            {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"},
+            *relabel_configs,
+        ],
+    }
+
+
+NODE_OF_POD = {"source_labels": ["__meta_kubernetes_pod_node_name"], "target_label": "node"}
+IN_A_CLUSTER: Yaml = {
+    # Prometheus puts in the pod's name; Nodescore listens to one replica of a cluster.
+    "external_labels": {"cluster": "kubernetes", "prometheus_replica": "${POD_NAME}"},
+    "node": _pods("node-exporter", "metrics", [NODE_OF_POD]),
+    "nodescore": _pods("nodescore", "http"),
+}
+ON_A_LAPTOP: Yaml = {
+    "external_labels": {"cluster": "laptop"},
+    "node": {"static_configs": [{"targets": ["node-exporter:9100"], "labels": {"node": "laptop"}}]},
+    "nodescore": {"static_configs": [{"targets": ["nodescore:9201"]}]},
+}
+
+
+def _operators_remote_write() -> Yaml:
+    """A patch of the Operator's object Prometheus."""
+    remote_write = _remote_write("nodescore", "http://nodescore.nodescore.svc:9201/api/v1/write")
+    version = {"messageVersion": "V2.0"} if remote_write.pop("protobuf_message", None) else {}
+    rules = [{_camel(key): value for key, value in rule.items()} for rule in remote_write.pop("write_relabel_configs")]
+    queue = {_camel(key): value for key, value in remote_write.pop("queue_config").items()}
+    metadata = remote_write.pop("metadata_config")
+    entry = {**remote_write, **version, "metadataConfig": metadata, "queueConfig": queue, "writeRelabelConfigs": rules}
+    return {"spec": {"remoteWrite": [entry]}}
+
+
+def _camel(key: str) -> str:
+    first, *others = key.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _operators_rules() -> Yaml:
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {
+            "name": "nodescore",
+            "namespace": "nodescore",
+            "labels": {"app.kubernetes.io/name": "nodescore"},
+        },
+        "spec": yaml.safe_load(RULES.read_text(encoding="utf-8")),
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Many lines as many lines."""
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def _text(document: Yaml) -> str:
+    return BY_MAKE + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")

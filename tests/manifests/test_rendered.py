@@ -1,0 +1,266 @@
+"""Every object that the manifests make is one that Kubernetes takes and that a cautious cluster lets in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from receiver.settings import ENVIRONMENT_PREFIX, Settings
+from tests.manifests import generated
+from tests.manifests.rendered import KUSTOMIZATIONS, Object, name, objects, pod_template, text, workloads
+from tests.promql import test_alerts
+
+pytestmark = pytest.mark.real("kubectl")
+
+# manifests/README.md names the first and the last.
+VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
+# No schema of Kubernetes's own has them.
+OPERATORS = "monitoring.coreos.com/v1"
+# Looks at the host, in a namespace of its own that lets it.
+PRIVILEGED = "DaemonSet/node-exporter/node-exporter"
+
+
+@cache
+def everything() -> dict[str, Object]:
+    """Each object that differs, by kustomization and name."""
+    found = {}
+    seen = set()
+    for kustomization in KUSTOMIZATIONS:
+        for each in objects(kustomization):
+            if (shown := repr(each)) not in seen:
+                seen.add(shown)
+                found[f"{kustomization}: {name(each)}"] = each
+    return found
+
+
+def pods() -> Iterator[tuple[str, Object]]:
+    for where, each in everything().items():
+        for workload in workloads([each]):
+            yield where, pod_template(workload)["spec"]
+
+
+def containers() -> Iterator[tuple[str, Object]]:
+    for where, pod in pods():
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            yield f"{where}/{container['name']}", container
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_is_valid_for_kubernetes(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Or it would read a megabyte of definitions for each object.
+    monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", cache(kubernetes_validate.utils.schema_contents))
+    for where, each in everything().items():
+        if each["apiVersion"] == OPERATORS:
+            continue
+        try:
+            kubernetes_validate.validate(each, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            pytest.fail(f"{where}: {'.'.join(map(str, error.path))}: {error.message}")
+
+
+@pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
+def test_whatever_is_referred_to_is_there(kustomization: str) -> None:
+    found = objects(kustomization)
+    there = {(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in found}
+    secrets_of_the_operator = {"nodescore-store", "grafana"}
+    for each in found:
+        namespace = each["metadata"].get("namespace")
+        assert namespace is None or ("Namespace", None, namespace) in there, name(each)
+        for subject in each.get("subjects", []):
+            assert (subject["kind"], subject["namespace"], subject["name"]) in there, name(each)
+        if each["kind"] == "StatefulSet":
+            assert ("Service", namespace, each["spec"]["serviceName"]) in there
+        for workload in workloads([each]):
+            pod = pod_template(workload)["spec"]
+            assert ("ServiceAccount", namespace, pod["serviceAccountName"]) in there
+            mounted = {mount["name"] for container in pod["containers"] for mount in container.get("volumeMounts", [])}
+            claimed = {claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", [])}
+            volumes = pod.get("volumes", [])
+            assert mounted == claimed | {volume["name"] for volume in volumes}, name(each)
+            sources = [source for volume in volumes for source in volume.get("projected", {}).get("sources", [])]
+            for volume in [*volumes, *sources]:
+                if "configMap" in volume:
+                    assert ("ConfigMap", namespace, volume["configMap"]["name"]) in there
+                if "secret" in volume:
+                    assert volume["secret"]["secretName"] in secrets_of_the_operator
+
+
+def test_a_selector_finds_the_pods_that_it_means() -> None:
+    for kustomization in KUSTOMIZATIONS:
+        found = objects(kustomization)
+        labels = [
+            (each["metadata"]["namespace"], pod_template(each)["metadata"]["labels"]) for each in workloads(found)
+        ]
+        for each in found:
+            if each["kind"] == "Service":
+                selector = each["spec"]["selector"]
+            elif each["kind"] == "PodDisruptionBudget":
+                selector = each["spec"]["selector"]["matchLabels"]
+            elif each["kind"] == "NetworkPolicy":
+                selector = each["spec"]["podSelector"].get("matchLabels", {})
+            else:
+                continue
+            namespace = each["metadata"]["namespace"]
+            assert any(where == namespace and selector.items() <= of.items() for where, of in labels), name(each)
+
+
+def test_no_image_can_change_under_its_name() -> None:
+    for where, container in containers():
+        assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+/[a-z0-9/_-]+:v?\d[\w.-]*", container["image"]), where
+
+
+def test_every_container_says_what_it_needs_and_has_an_end() -> None:
+    for where, container in containers():
+        resources = container["resources"]
+        assert resources["requests"].keys() == resources["limits"].keys() == {"cpu", "memory"}, where
+
+
+def test_nothing_runs_as_root_or_can_become_it() -> None:
+    for where, pod in pods():
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True, where
+        assert security["runAsUser"] > 0, where
+        assert security["runAsGroup"] > 0, where
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, where
+    for where, container in containers():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, where
+
+
+def test_only_node_exporter_sees_its_host_and_its_namespace_alone_allows_it() -> None:
+    seeing = {where for where, pod in pods() if pod.get("hostNetwork") or pod.get("hostPID") or pod.get("hostIPC")}
+    mounting = {where for where, pod in pods() for volume in pod.get("volumes", []) if "hostPath" in volume}
+    assert {where.split(": ")[1] for where in seeing | mounting} == {PRIVILEGED}
+    levels = {
+        each["metadata"]["name"]: each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for each in everything().values()
+        if each["kind"] == "Namespace"
+    }
+    assert levels == {"nodescore": "restricted", "node-exporter": "privileged"}
+
+
+def test_the_api_is_spoken_to_by_prometheus_alone_which_may_only_read_pods() -> None:
+    speaking = {where.split("/")[-1] for where, pod in pods() if pod["automountServiceAccountToken"]}
+    assert speaking == {"prometheus"}
+    (role,) = {repr(each["rules"]) for each in everything().values() if each["kind"] == "ClusterRole"}
+    assert yaml.safe_load(role) == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+
+
+def test_whatever_serves_is_probed_for_being_alive_and_ready() -> None:
+    for where, container in containers():
+        if "CronJob" not in where:
+            assert container["livenessProbe"] != container.get("startupProbe"), where
+            assert container["readinessProbe"], where
+
+
+def test_no_secret_stands_in_an_object() -> None:
+    assert [where for where, each in everything().items() if each["kind"] == "Secret"] == []
+    secret = re.compile(r"password|token|secret|postgres(ql)?://", re.IGNORECASE)
+    for where, container in containers():
+        for variable in container.get("env", []):
+            assert (
+                "valueFrom" in variable
+                or variable["name"].endswith("_FILE")
+                or not secret.search(variable["name"] + variable["value"])
+            ), f"{where}: {variable['name']}"
+
+
+def test_a_variable_that_the_service_would_refuse_is_not_set() -> None:
+    """Kubernetes itself would set NODESCORE_SERVICE_HOST and others for a service of that name."""
+    for where, pod in pods():
+        assert pod["enableServiceLinks"] is False, where
+    for where, container in containers():
+        for variable in container.get("env", []):
+            if variable["name"].startswith(ENVIRONMENT_PREFIX):
+                setting = variable["name"].removeprefix(ENVIRONMENT_PREFIX).lower()
+                assert setting in Settings.model_fields, f"{where}: {variable['name']}"
+
+
+def test_the_disk_budget_leaves_room_on_the_volume() -> None:
+    (stateful,) = [each for each in objects("base") if each["kind"] == "StatefulSet"]
+    (container,) = pod_template(stateful)["spec"]["containers"]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    (claim,) = stateful["spec"]["volumeClaimTemplates"]
+    gibibytes = int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
+    assert int(environment["NODESCORE_MAX_DISK_BYTES"]) <= 0.8 * gibibytes * 1024**3
+
+
+def test_no_object_is_too_large_for_what_kubectl_notes_on_it() -> None:
+    most_bytes = 256 * 1024
+    for where, each in everything().items():
+        assert len(json.dumps(json.dumps(each))) < most_bytes, where
+
+
+def test_tls_and_permissions_come_from_a_secret(tmp_path: Path) -> None:
+    folders = [os.path.relpath(generated.MANIFESTS / place, tmp_path) for place in ("base", "components/web-config")]
+    kustomization = {"resources": folders[:1], "components": folders[1:]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    (stateful,) = [each for each in yaml.safe_load_all(text(tmp_path)) if each["kind"] == "StatefulSet"]
+    kubernetes_validate.validate(stateful, VERSIONS[-1], strict=True)
+    pod = pod_template(stateful)["spec"]
+    (container,) = pod["containers"]
+    assert {"name": "NODESCORE_WEB_CONFIG", "value": "/etc/nodescore/web/web.yml"} in container["env"]
+    assert {"web-config"} == {volume["name"] for volume in pod["volumes"] if "secret" in volume}
+    assert {container[probe]["httpGet"]["scheme"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
+        "HTTPS"
+    }
+
+
+def test_traffic_is_refused_unless_a_policy_allows_it() -> None:
+    (nothing,) = [each for each in objects("base") if name(each) == "NetworkPolicy/nodescore/nothing"]
+    assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@pytest.mark.parametrize("path", sorted(generated.files()), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_is_made_of_the_catalogue_and_the_rules_is_up_to_date(path: Any) -> None:
+    assert path.read_text(encoding="utf-8") == generated.files()[path], "run `make manifests`"
+
+
+def test_each_shard_takes_the_nodes_that_no_other_takes() -> None:
+    (stateful,) = [each for each in objects("overlays/sharded") if name(each) == "StatefulSet/nodescore/nodescore"]
+    assert stateful["spec"]["replicas"] == generated.SHARDS
+    (config,) = [
+        each["data"]["prometheus.yml"]
+        for each in objects("overlays/sharded")
+        if each["kind"] == "ConfigMap" and "prometheus.yml" in each["data"]
+    ]
+    remote_writes = yaml.safe_load(config)["remote_write"]
+    kept = [
+        rule["regex"]
+        for each in remote_writes
+        for rule in each["write_relabel_configs"]
+        if rule.get("source_labels") == ["__tmp_shard"]
+    ]
+    assert kept == [str(number) for number in range(generated.SHARDS)]
+    assert [each["url"] for each in remote_writes] == [
+        f"http://nodescore-{number}.nodescore-replicas:9201/api/v1/write" for number in range(generated.SHARDS)
+    ]
+
+
+@pytest.mark.real("promtool")
+@pytest.mark.parametrize("folder", ["components/prometheus", "components/sharded", "compose"])
+def test_prometheus_takes_its_configuration(folder: str) -> None:
+    test_alerts.promtool("check", "config", generated.MANIFESTS / folder / "prometheus.yml")
+
+
+def test_the_compose_file_runs_the_images_that_the_manifests_run_and_mounts_what_is_there() -> None:
+    services = yaml.safe_load((generated.ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    images = {container["image"] for _, container in containers()}
+    assert {service["image"] for service in services.values()} - images == {"nodescore"}
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            if volume.startswith("./"):
+                assert (generated.ROOT / volume.split(":")[0]).is_file(), volume
