@@ -12,7 +12,7 @@ BY = "by (cluster, node)"
 # Two replicas may show a node for a moment: the larger value counts.
 SCORE = f"max {BY} (anomaly_score{OF})"
 LAST_ROW = f"max {BY} (anomaly_last_row_timestamp_seconds{OF})"
-LAST_HEARD = f"max {BY} (last_over_time(anomaly_last_row_timestamp_seconds{OF}[1h]))"
+LAST_HEARD = f"node:anomaly_last_row_timestamp_seconds:last_hour{OF}"
 MUTED_UNTIL = f"max {BY} (anomaly_muted_until_timestamp_seconds{OF})"
 SHARE = f"max by (cluster, node, feature) (anomaly_feature_contribution{OF})"
 TOP = f"topk(20, {SCORE})"
@@ -84,7 +84,7 @@ def _numbers(built: Dashboard) -> None:
         number(
             "Not heard of",
             "Nodes that had a row within the last hour and have no score now.",
-            Query(f"count({LAST_HEARD} unless {SCORE}) or vector(0)", "nodes"),
+            Query(f"count({LAST_HEARD} unless on (cluster, node) {SCORE}) or vector(0)", "nodes"),
             "short",
             colors=NONE_IS_GOOD,
         )
@@ -184,7 +184,7 @@ def _alerts(built: Dashboard) -> None:
         rows(
             "Nodes not heard of",
             "Nodes that had a row within the last hour and have no score now: gone, or without exporter, or renamed.",
-            [f"({LAST_HEARD} unless {SCORE}) * 1000"],
+            [f"({LAST_HEARD} unless on (cluster, node) {SCORE}) * 1000"],
             [*NODE, Column("Value #A", "Last row", "dateTimeFromNow")],
             height=8,
         )

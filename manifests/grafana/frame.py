@@ -39,7 +39,7 @@ def frame(uid: str, title: str, description: str, since: str) -> Dashboard:
         .tags([TAG])
         .timezone(TimeZoneBrowser)
         .time(since, "now")
-        .refresh("30s")
+        .refresh("1m")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(others.as_dropdown(False).keep_time(True).include_vars(True))
         .with_variable(DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
