@@ -141,7 +141,7 @@ def until(done: Callable[[], object], what: str) -> None:
 
 def run(*command: str) -> str:
     """Run a command; its output, or `Unavailable` with its complaint."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
     if done.returncode:
         raise Unavailable(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

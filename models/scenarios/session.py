@@ -138,7 +138,7 @@ def _await_rows(servers: Servers, count: int) -> None:
     while True:
         for server in servers.running:
             server.check()
-        with urllib.request.urlopen(f"{servers.url}/api/v1/nodes", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{servers.url}/api/v1/nodes", timeout=10) as answer:  # noqa: S310 - our own
             if len(json.load(answer)["nodes"]) == count:
                 return
         if time.monotonic() > give_up:

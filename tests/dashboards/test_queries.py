@@ -110,10 +110,8 @@ def _attacked(requests: list[Recorded]) -> list[Recorded]:
 
 def _post(nodescore: Nodescore, path: str, said: Mapping[str, str]) -> None:
     body = json.dumps(said).encode()
-    request = urllib.request.Request(  # noqa: S310
-        f"{nodescore.url}/api/v1/{path}", body, {"Content-Type": "application/json"}
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310
+    request = urllib.request.Request(f"{nodescore.url}/api/v1/{path}", body, {"Content-Type": "application/json"})
+    urllib.request.urlopen(request).close()
 
 
 def _gives_data(one: Asked, prometheus: Prometheus, database: psycopg.Connection) -> bool:

@@ -31,10 +31,10 @@ def active(replica: Nodescore) -> str:
 
 
 def post(replica: Nodescore, path: str) -> str:
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"{replica.url}/api/v1/models/{path}", b'{"by": "ann"}', {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
+    with urllib.request.urlopen(request) as answer:
         return str(json.loads(answer.read())["version"])
 
 
@@ -126,6 +126,6 @@ def test_the_model_in_use_survives_a_restart_while_the_database_is_away(
 
 
 def _model_line(replica: Nodescore, state: str) -> str:
-    with urllib.request.urlopen(f"{replica.url}/-/ready") as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{replica.url}/-/ready") as answer:
         lines = answer.read().decode().splitlines()
     return next((line for line in lines if line.startswith(f"model: {state}: ")), "")

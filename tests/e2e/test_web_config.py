@@ -53,8 +53,8 @@ class Guarded(Nodescore):
         return self._get("/metrics", Authorization=f"Bearer {TOKEN}")
 
     def _get(self, path: str, **headers: str) -> str:
-        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
-        with urllib.request.urlopen(request, context=self._tls) as answer:  # noqa: S310
+        request = urllib.request.Request(self.url + path, headers=headers)
+        with urllib.request.urlopen(request, context=self._tls) as answer:
             return str(answer.read().decode())
 
 

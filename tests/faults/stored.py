@@ -22,7 +22,7 @@ def embedded(path: Path, catalogue: Catalogue) -> Found:
     """All rows of the embedded file."""
     columns = ", ".join(f's."{name}"' for name in catalogue.feature_names)
     # The names are the catalogue's, which allows a-z, 0-9 and _ only.
-    query = f"SELECT n.cluster, n.name, s.time_ms, {columns} FROM node_samples s LEFT JOIN nodes n ON n.id = s.node"  # noqa: S608
+    query = f"SELECT n.cluster, n.name, s.time_ms, {columns} FROM node_samples s LEFT JOIN nodes n ON n.id = s.node"
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
         return [_row(found, catalogue) for found in connection.execute(query)]
 

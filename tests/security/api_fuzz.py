@@ -37,7 +37,7 @@ class Asked(Nodescore):
     def ask(self, path: str, data: bytes | None = None, **headers: str) -> bytes:
         """What it answers who has the token."""
         headers = {**headers, "Authorization": f"Bearer {TOKEN}"}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers)) as answer:  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers)) as answer:
             return bytes(answer.read())
 
     def send_node(self) -> None:

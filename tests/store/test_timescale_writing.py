@@ -160,7 +160,7 @@ def test_new_rows_leave_no_dead_ones(replica: Replica, timescale_dsn: str) -> No
     with psycopg.connect(timescale_dsn) as database:
         # A row that was updated or rolled back leaves its first version, and the new one stands behind it.
         chunks = database.execute("SELECT show_chunks('pump_samples')::text").fetchall()
-        places = [database.execute(f"SELECT ctid::text FROM {chunk}").fetchall() for (chunk,) in chunks]  # noqa: S608
+        places = [database.execute(f"SELECT ctid::text FROM {chunk}").fetchall() for (chunk,) in chunks]
     assert sorted(int(place[0].strip("()").split(",")[1]) for several in places for place in several) == [*range(1, 31)]
 
 

@@ -33,7 +33,7 @@ Serve = Callable[[HeldService], str]
 def post(url: str, body: bytes = b"{}", headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, str]:
     named = {"Content-Type": "application/json", **headers}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, named)) as answer:  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(url, body, named)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -42,7 +42,7 @@ def post(url: str, body: bytes = b"{}", headers: Mapping[str, str] = MappingProx
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url) as answer:  # noqa: S310
+        with urllib.request.urlopen(url) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
