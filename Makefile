@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto settings dashboards manifests lock sbom licences fuzz clean
+.PHONY: help demo test lint format servers proto reference docs pictures dashboards manifests lock sbom licences fuzz clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -17,7 +17,9 @@ help:
 	@echo "make lint     formatting, lint, types, direction of imports"
 	@echo "make format   put the formatting right"
 	@echo "make proto    compile proto/ into receiver/wire"
-	@echo "make settings put the table of settings into README.md"
+	@echo "make reference  write docs/reference of the code"
+	@echo "make docs     build the documentation as a site in build/docs"
+	@echo "make pictures take the pictures of docs/, in a real Chromium"
 	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
 	@echo "make manifests put the catalogue's relabel rules and the alert rules into manifests/components"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
@@ -50,8 +52,14 @@ servers: $(VENV)/.dev
 proto: $(VENV)/.dev
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=receiver/wire --pyi_out=receiver/wire proto/*.proto
 
-settings: $(VENV)/.dev
-	$(BIN)/python -m tests.frame.settings_table
+reference: $(VENV)/.dev
+	$(BIN)/python -m tests.docs.reference
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict
+
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.docs.pictures
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python -m manifests.grafana

@@ -2,7 +2,8 @@
 
 A setting comes from, first that has it: a flag of the command line, the environment (`NODESCORE_<NAME>`), the
 TOML file named by `--config` or `NODESCORE_CONFIG`, the default here. `load` raises `SettingsError` with one line
-that names every wrong setting. The README's table is made of the descriptions below, and a test keeps it so.
+that names every wrong setting. The reference of settings is made of the descriptions below, and a test
+keeps it so.
 
 Limits that no operator has a reason to change are constants, each with its unit and its reason.
 """
