@@ -1,7 +1,7 @@
 """The durability harness by itself, at full length: `python -m tests.faults [--kills N] [--outage-seconds S]`.
 
 Further arguments are pytest's. `make test` has every fault too, but few kills and short outages. Ends with the Markdown
-table that stands in the README, and with pytest's status.
+table that stands in docs/reliability.md, and with pytest's status.
 """
 
 from __future__ import annotations
