@@ -5,12 +5,24 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from manifests.grafana.frame import frame, node_link, page_link, pages_url, values_of
-from manifests.grafana.panels import NONE_IS_GOOD, SCORE_COLORS, Column, Query, buckets, graph, history, number, rows
+from manifests.grafana.panels import (
+    NONE_IS_GOOD,
+    SCORE_COLORS,
+    Column,
+    Query,
+    buckets,
+    graph,
+    history,
+    number,
+    peak,
+    rows,
+)
 
 OF = '{cluster=~"$cluster"}'
 BY = "by (cluster, node)"
 # Two replicas may show a node for a moment: the larger value counts.
 SCORE = f"max {BY} (anomaly_score{OF})"
+PEAK = f"max {BY} ({peak(f'anomaly_score{OF}')})"
 LAST_ROW = f"max {BY} (anomaly_last_row_timestamp_seconds{OF})"
 LAST_HEARD = f"node:anomaly_last_row_timestamp_seconds:last_hour{OF}"
 MUTED_UNTIL = f"max {BY} (anomaly_muted_until_timestamp_seconds{OF})"
@@ -128,7 +140,7 @@ def _nodes(built: Dashboard) -> None:
         graph(
             "Highest scores",
             "The 10 nodes whose score was highest within the time that is shown. The dashed line is the threshold.",
-            [Query(f"{SCORE} and on (cluster, node) {HIGHEST % 10}", "{{cluster}} {{node}}")],
+            [Query(f"{PEAK} and on (cluster, node) {HIGHEST % 10}", "{{cluster}} {{node}}")],
             "none",
             width=10,
             height=10,
@@ -141,7 +153,7 @@ def _nodes(built: Dashboard) -> None:
             "Scores of nodes",
             "A line for each of the 40 nodes whose score was highest within the time that is shown; red is over the "
             "threshold. The same red column in many lines has one cause.",
-            Query(f"{SCORE} and on (cluster, node) {HIGHEST % 40}", "{{cluster}} {{node}}"),
+            Query(f"{PEAK} and on (cluster, node) {HIGHEST % 40}", "{{cluster}} {{node}}"),
             "none",
             links=[OPEN_NODE],
         )

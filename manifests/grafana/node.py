@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import AnnotationQuery, Dashboard
 
 from manifests.grafana import store
 from manifests.grafana.frame import CHOSEN_NODE, NODE_UID, frame, one_of, page_link, pages_url, values_of
-from manifests.grafana.panels import PROMETHEUS, SCORE_COLORS, Query, bars, graph, number
+from manifests.grafana.panels import PROMETHEUS, SCORE_COLORS, Query, bars, graph, number, peak
 from receiver import catalogue, promql
 from receiver.catalogue import Feature
 
@@ -115,10 +115,10 @@ def _score(built: Dashboard) -> None:
     built.with_panel(
         graph(
             "Score over time",
-            "The score of each row; its median over the last rows, which the alert looks at; and what a candidate in "
-            "the shadow would give, where there is one. The dashed line is the threshold.",
+            "The highest score of each step; its median over the last rows, which the alert looks at; and what a "
+            "candidate in the shadow would give, where there is one. The dashed line is the threshold.",
             [
-                Query(f"max(anomaly_score{OF})", "score"),
+                Query(f"max({peak(f'anomaly_score{OF}')})", "score"),
                 Query(f"max(node:anomaly_score:recent_median{OF})", "median of the last rows"),
                 Query(f"max by (model) (anomaly_shadow_score{OF})", "in the shadow: {{model}}"),
             ],

@@ -57,6 +57,14 @@ PLAIN: Mapping[float | None, str] = {None: "text"}
 Panel = TypeVar("Panel", timeseries.Panel, stat.Panel, table.Panel, statushistory.Panel, heatmap.Panel, bargauge.Panel)
 
 
+def peak(series: str) -> str:
+    """The highest value of each step of a graph; where a step is shorter than a scrape, the last one.
+
+    A step of a day's graph is longer than a minute: of what was between, a plain series would show nothing.
+    """
+    return f"(max_over_time({series}[$__interval]) or {series})"
+
+
 @dataclass(frozen=True)
 class Query:
     """A query and what its series are called, with `{{label}}` for a label's value."""

@@ -42,6 +42,7 @@ VALUES = {
     "node_label": "node",
     "job": ".*",
     "instance": ".*",
+    "__interval": "1s",
     "__rate_interval": "10s",
     "__range": f"{SHOWN_SECONDS}s",
 }
