@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from starlette.datastructures import MutableHeaders
@@ -35,7 +35,7 @@ from receiver.web import (
 )
 from receiver.web.access import Access, may
 from receiver.web.description import described, refusals
-from receiver.web.origin import BodyLimit
+from receiver.web.origin import BodyLimit, from_here
 from receiver.web.protocol import Service
 from receiver.web.reloading import reload_all
 
@@ -124,6 +124,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
         tags=["operation"],
         response_class=PlainTextResponse,
         responses=refusals(400),
+        dependencies=[Depends(from_here)],
     )
     def reload() -> PlainTextResponse:
         return PlainTextResponse(reload_all(service, access) + "\n")

@@ -1,15 +1,16 @@
 """Whether a request that changes something was asked for by a page of ours.
 
-Who looks at our pages must not label, or activate a model, by looking at another site's.
+Who looks at our pages must not label, send samples, or activate a model, by looking at another site's.
 
-`json_from_here`, for the API, takes JSON only, which no form can send, and refuses what a browser says another site has
-asked for; programs, which say nothing of the kind, pass. `form_from_here`, for forms, takes only what a browser says a
-page of ours has asked for. Both raise `HTTPException`. `BodyLimit` refuses bodies that no form or label has.
+`from_here` refuses what a browser says another site has asked for; programs, which say nothing of the kind, pass.
+`json_from_here`, for the API, takes JSON only besides, which no form can send. `form_from_here`, for forms, takes only
+what a browser says a page of ours has asked for. They raise `HTTPException`; `asked_elsewhere` is for what is no route
+of FastAPI's. `BodyLimit` refuses bodies that no form or label has.
 """
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
 from fastapi import HTTPException, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,12 +19,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY_BYTES = 256 * 1024
 
 
+ELSEWHERE = "refused: a page of another site has asked for this"
+
+
+def asked_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a browser says that a page of another site has asked for this; `headers` has lower-case names.
+
+    A page can send bytes without a type, and the password that the browser knows with them, without asking us first.
+    """
+    origin = headers.get("origin")
+    if origin is not None and not _is_ours(headers, origin):
+        return True
+    return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+
+def from_here(request: Request) -> None:
+    """Refuse what a browser sends for another site."""
+    if asked_elsewhere(request.headers):
+        raise HTTPException(403, ELSEWHERE)
+
+
 def json_from_here(request: Request) -> None:
     """Refuse what a browser sends for another site, and what is no JSON."""
-    origin = request.headers.get("origin")
-    elsewhere = origin is not None and not _is_ours(request, origin)
-    if elsewhere or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise HTTPException(403, "refused: a page of another site has asked for this")
+    from_here(request)
     if request.method != "DELETE" and _content_type(request) != "application/json":
         raise HTTPException(415, "the Content-Type must be application/json")
 
@@ -31,14 +49,14 @@ def json_from_here(request: Request) -> None:
 def form_from_here(request: Request) -> None:
     """Refuse a form that is not ours, as far as the browser says; `Sec-Fetch-Site` is only sent over TLS."""
     origin = request.headers.get("origin", "")
-    if not _is_ours(request, origin) or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    if not _is_ours(request.headers, origin) or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise HTTPException(403, "refused: this form was not sent from a page of this service; programs use /api/v1")
     if _content_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "the Content-Type must be application/x-www-form-urlencoded")
 
 
-def _is_ours(request: Request, origin: str) -> bool:
-    return urlsplit(origin).netloc == request.headers.get("host")
+def _is_ours(headers: Mapping[str, str], origin: str) -> bool:
+    return origin.partition("://")[2] == headers.get("host")
 
 
 def _content_type(request: Request) -> str:

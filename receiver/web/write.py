@@ -2,7 +2,8 @@
 
 204 with an empty body, or the status of the error with a text that says what and where. An answer to version 2
 carries the counts of what was written, a failure too; an answer to version 1 never does. The type and encoding are
-checked before the body is looked at, its size while it arrives. A plain ASGI app beside FastAPI's, whose middleware,
+checked before the body is looked at, its size while it arrives. A browser that sends for a page of another site is
+refused, like everywhere else. A plain ASGI app beside FastAPI's, whose middleware,
 routes and request objects would cost as much as the rest of HTTP.
 """
 
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from receiver.errors import NodescoreError, Unavailable
 from receiver.exposition import Protocol
 from receiver.service import Service
+from receiver.web.origin import ELSEWHERE, asked_elsewhere
 from receiver.wire import Written, check_encoding, version_of
 from receiver.wire.body import check_compressed_size
 
@@ -25,7 +27,14 @@ PROTOCOLS: Mapping[int, Protocol] = {1: "v1", 2: "v2"}
 
 Headers = list[tuple[bytes, bytes]]
 
+# All headers that are read here.
+READ = (b"content-type", b"content-encoding", b"content-length", b"origin", b"sec-fetch-site", b"host")
+
 log = logging.getLogger(__name__)
+
+
+class _ElsewhereError(Exception):
+    """A page of another site has asked for this."""
 
 
 class _HungUpError(Exception):
@@ -53,6 +62,8 @@ async def _write(service: Service, scope: Scope, receive: Receive, send: Send) -
             extra.append((b"allow", b"POST"))
         else:
             headers = _that_say_something(scope["headers"])
+            if asked_elsewhere(headers):
+                raise _ElsewhereError
             version = version_of(headers)
             check_encoding(headers)
             body = await _body(headers, receive)
@@ -64,6 +75,8 @@ async def _write(service: Service, scope: Scope, receive: Receive, send: Send) -
         status, text = error.http_status, str(error)
         if isinstance(error, Unavailable):
             extra.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    except _ElsewhereError:
+        status, text = 403, ELSEWHERE
     except _HungUpError:
         return
     except Exception:
@@ -79,8 +92,7 @@ async def _write(service: Service, scope: Scope, receive: Receive, send: Send) -
 def _that_say_something(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Of all headers those that are read here."""
     headers = dict(raw)
-    names = (b"content-type", b"content-encoding", b"content-length")
-    return {name.decode(): headers[name].decode("latin-1") for name in names if name in headers}
+    return {name.decode(): headers[name].decode("latin-1") for name in READ if name in headers}
 
 
 async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:

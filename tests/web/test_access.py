@@ -148,6 +148,25 @@ def test_what_is_not_in_the_table_is_refused(guarded: Guarded) -> None:
     assert guarded.ask("OPTIONS", "/", "look").status_code == 403
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://elsewhere.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_whatever_changes_something_is_refused_where_a_page_of_another_site_asks_for_it(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    with guarded_by("", tmp_path) as guarded:
+        changing = [route for route in ROUTES if route[0] not in ("GET", "HEAD")]
+        answers = {route: guarded.ask(*route, headers=headers) for route in changing}
+    assert len(changing) > 10
+    assert [(route, answer.text) for route, answer in answers.items() if answer.status_code != 403] == []
+
+
 @pytest.mark.parametrize("target", [
     "//metrics", "/METRICS", "/metrics/", "/./metrics", "/-/healthy/../../metrics", "/%2d/healthy/../metrics",
     "/static/..%2fmetrics", "/metrics%00", "/-/healthy%2f..%2f..%2fmetrics", "http://x/metrics", "*",
