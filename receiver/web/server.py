@@ -6,6 +6,7 @@ with one line (`ConfigurationError`) and nothing half started.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import resource
 import signal
@@ -62,7 +63,10 @@ def serve(settings: Settings) -> None:
         reloading.start()
         signal.signal(signal.SIGHUP, reloading.ask)
         scheme = "http" if access is None or access.tls is None else "https"
-        log.info("listening on %s://%s:%d", scheme, *listener.getsockname()[:2])
+        host, port = listener.getsockname()[:2]
+        log.info("listening on %s://%s:%d", scheme, host, port)
+        if is_open(host, access):
+            log.warning("whoever reaches this address may do everything; see docs/web-config.md for who shall do what")
         run(service, listener, Limits(connections=room_for_connections()), access)
     finally:
         reloading.stop()
@@ -72,6 +76,11 @@ def serve(settings: Settings) -> None:
         log.info("stopped")
     if service.worker.failed:
         raise NodescoreError("the pipeline has failed; see the log. What was acknowledged is in the journal")
+
+
+def is_open(host: str, access: Access | None) -> bool:
+    """Whether other machines may do everything."""
+    return not ipaddress.ip_address(host).is_loopback and (access is None or access.lets_everybody)
 
 
 def run(service: Service, listener: socket.socket, limits: Limits, access: Access | None = None) -> None:
@@ -102,6 +111,8 @@ def config(service: Service, limits: Limits, access: Access | None = None) -> uv
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who guesses passwords would be of another address each time.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

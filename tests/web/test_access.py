@@ -20,6 +20,7 @@ from receiver.health import Component
 from receiver.web.access.passwords import MAX_WAITING_OF_ADDRESS
 from receiver.web.access.roles import NEEDS, OPEN, Role, needed
 from receiver.web.app import create_app
+from receiver.web.server import is_open
 from tests.web.guarded import HASH, PASSWORD, Guarded, guarded_by
 from tests.web.service import HeldService, fleet, stored
 
@@ -33,6 +34,8 @@ nodescore:
     users: {{write: [write], look: [look], label: [label], activate: [activate]}}
     tokens: {{prometheus: [write, look]}}
 """
+# Of nothing in particular, and slow to check.
+COSTLY = "$2b$10$u5Y6XqGY2pBp3qzRKR4IOOZzF4iZ8TqxzGCOyJ3nTQqMZyBvb0GZq"
 ONE_USER = f'basic_auth_users: {{ann: "{HASH}"}}'
 # How the gate says no; other refusals, of a form from elsewhere, are the app's.
 BY_GATE = ("this needs the role", "no role may")
@@ -231,9 +234,19 @@ def test_no_request_hides_in_the_body_of_another(guarded: Guarded) -> None:
     assert answer.endswith(b"\r\n\r\nthis is not an HTTP/1.1 request\n")
 
 
+def test_who_guesses_is_of_the_address_that_the_connection_comes_from_whatever_a_header_says(tmp_path: Path) -> None:
+    with guarded_by(f'basic_auth_users: {{slow: "{COSTLY}"}}', tmp_path) as guarded:
+
+        def guess(number: int) -> int:
+            headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+            return guarded.ask("GET", "/metrics", "slow", f"guess {number}", headers=headers).status_code
+
+        with ThreadPoolExecutor(12) as pool:
+            assert set(pool.map(guess, range(3 * MAX_WAITING_OF_ADDRESS))) == {401, 503}
+
+
 def test_a_flood_of_wrong_passwords_keeps_neither_those_who_are_known_nor_those_who_come(tmp_path: Path) -> None:
-    costly = "$2b$10$u5Y6XqGY2pBp3qzRKR4IOOZzF4iZ8TqxzGCOyJ3nTQqMZyBvb0GZq"  # of nothing in particular
-    text = f'basic_auth_users: {{known: "{HASH}", comes: "{HASH}", slow: "{costly}"}}'
+    text = f'basic_auth_users: {{known: "{HASH}", comes: "{HASH}", slow: "{COSTLY}"}}'
     with guarded_by(text, tmp_path) as guarded, ExitStack() as stack:
         assert guarded.ask("GET", "/metrics", "known").status_code == 200
         client = stack.enter_context(httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")))
@@ -310,6 +323,13 @@ def test_a_file_without_anybody_asks_nobody_and_sets_its_headers_on_every_answer
             assert answer.status_code == status
             assert answer.headers["strict-transport-security"] == "max-age=300"
             assert answer.headers.get_list("x-frame-options") == ["sameorigin"]
+
+
+def test_a_service_is_open_where_other_machines_reach_it_and_nobody_has_to_say_anything(tmp_path: Path) -> None:
+    assert [is_open(host, None) for host in ("127.0.0.1", "::1", "::", "192.0.2.7")] == [False, False, True, True]
+    for text, is_one in (("", True), (ONE_USER, False)):
+        with guarded_by(text, tmp_path) as guarded:
+            assert is_open("::", guarded.access) == is_one
 
 
 def test_another_file_holds_from_the_next_request_on(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Access:
         self.rules = _rules(config, self._hashing)
         self.tls = None if config.tls is None else context(config.tls, path)
         self.summary = summary(config)
+
+    @property
+    def lets_everybody(self) -> bool:
+        """Whether nobody has to show or say anything."""
+        return not self.rules.asks and (self.tls is None or self.tls.verify_mode != ssl.CERT_REQUIRED)
 
     def reload(self) -> str:
         """Read it anew; the line to answer. Raises `WebConfigError`, and then what held before still does."""
