@@ -40,22 +40,6 @@ def test_prometheus_takes_every_piece_of_its_configuration(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_operator_is_given_the_same_rules_in_its_own_words(shell: Shell, tmp_path: Path) -> None:
-    done = shell(block_with("connect.md", "writeRelabelConfigs").text, tmp_path)
-    (given,) = yaml.safe_load(done.stdout)["remoteWrite"]
-    assert given.pop("writeRelabelConfigs") == [
-        {"sourceLabels": list(rule.source_labels), "regex": rule.regex, "action": rule.action}
-        for rule in promql.write_relabel_configs(catalogue.load())
-    ]
-    assert given == {
-        "name": "nodescore",
-        "url": "http://nodescore.example:9201/api/v1/write",
-        "messageVersion": "V2.0",
-        "metadataConfig": {"send": False},
-        "queueConfig": {"batchSendDeadline": "1s"},
-    }
-
-
 @pytest.mark.real("vmagent", "node_exporter")
 def test_vmagent_sends_what_is_wanted_and_nothing_else(run_server: Runner, shell: Shell, tmp_path: Path) -> None:
     exporter, nodescore = run_server(NodeExporter(tmp_path)), run_server(Nodescore(tmp_path))
