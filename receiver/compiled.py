@@ -11,14 +11,17 @@ says so when it compiles): the caller gives room, and so knows the bound.
 
 Compiled code is kept in a folder named after the sources that it was compiled from, as Python keeps its own: under
 `NUMBA_CACHE_DIR` where that is set, else beside the source, else in the user's cache. Where none of these can be
-written, every process compiles anew.
+written, every process compiles anew. A container image brings what was compiled beside the source, and must not write
+there: `NUMBA_CACHE_DIR` then starts with a copy of it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -37,15 +40,21 @@ def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
     return cast("Callable[Parameters, Result]", machine_code)
 
 
-def _cache_folder() -> str:
-    """The first place that can be written; "" where there is none."""
+_BESIDE_THE_SOURCE = Path(__file__).parent / "__pycache__"
+
+
+def _cache_folder(shipped: Path = _BESIDE_THE_SOURCE) -> str:
+    """The first place that can be written, begun with what is shipped; "" where there is none."""
     # numba would look at one file's text, but a function has others compiled into it.
     digest = blake2b(digest_size=8)
     for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
+    name = f"nodescore-{digest.hexdigest()}"
     for place in _places():
-        folder = place / f"nodescore-{digest.hexdigest()}"
+        folder = place / name
         try:
+            if not folder.exists() and (shipped / name).is_dir():
+                _copy(shipped / name, folder)
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError:
@@ -54,12 +63,20 @@ def _cache_folder() -> str:
     return ""
 
 
+def _copy(whole: Path, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        copy = shutil.copytree(whole, Path(partial) / folder.name)
+        with suppress(OSError):  # another process was first
+            copy.rename(folder)
+
+
 def _places() -> Iterator[Path]:
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:
         yield Path(given)
     else:
-        yield Path(__file__).parent / "__pycache__"
+        yield _BESIDE_THE_SOURCE
         if "HOME" in os.environ:
             yield Path(os.environ["HOME"]) / ".cache"
 

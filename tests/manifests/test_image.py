@@ -1,0 +1,84 @@
+"""The image, built by the Dockerfile as it stands and run by podman."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.cli.processes import free_port
+from tests.manifests.engine import Engine, unpacked_bytes
+from tests.servers.process import wait_until
+from tests.servers.prometheus import answers, fetch
+
+pytestmark = pytest.mark.real("podman", "runc", "catatonit", "kubectl")
+
+# 347 MiB when this was written; 153 of them are LLVM, which numba links the compiled loops with.
+MOST_BYTES = 350 * 1024**2
+# No user or group of the image, or of this machine.
+USER, GROUP = 12_345, 54_321
+# In this order: as the kubelet restricts what the manifests ask for.
+RESTRICTED = (
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--tmpfs=/tmp",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+)
+LOOK = """
+import glob, json, os
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+try:
+    open("/nodescore/new", "w")
+    writable = True
+except OSError:
+    writable = False
+print(json.dumps({
+    "user": [os.getuid(), os.getgid()],
+    "capabilities": [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
+    "writable": writable,
+    "shipped": len(glob.glob("/nodescore/lib/python3*/site-packages/receiver/__pycache__/nodescore-*/*/*.nbc")),
+    "compiled": len(glob.glob("/tmp/nodescore-*/*/*.nbc")),
+    "tools": [name for name in ("sh", "bash", "dash", "apt-get", "dpkg", "pip", "gcc", "cc", "ld", "as")
+              for folder in os.environ["PATH"].split(":") + ["/bin", "/sbin"] if os.path.exists(f"{folder}/{name}")],
+}))
+"""
+
+
+@pytest.fixture
+def restricted(image: str, tmp_path: Path) -> Iterator[tuple[Engine, str, str]]:
+    """The engine, a running container, and its address."""
+    engine = Engine(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, USER, GROUP)
+    address = f"127.0.0.1:{free_port()}"
+    name = f"nodescore-{os.getpid()}"
+    own = (f"--name={name}", f"--user={USER}:{GROUP}", f"--env=NODESCORE_LISTEN={address}", f"--volume={data}:/data")
+    engine("run", "--detach", *RESTRICTED, *own, image)
+    try:
+        yield engine, name, f"http://{address}"
+    finally:
+        engine("rm", "--force", "--time=20", name)
+
+
+def test_it_serves_as_any_user_on_a_read_only_root_without_capabilities_and_compiles_nothing(
+    restricted: tuple[Engine, str, str],
+) -> None:
+    engine, name, url = restricted
+    wait_until(lambda: answers(f"{url}/-/ready"), "the container is ready", timeout_seconds=60)
+    seen = json.loads(engine("exec", name, "python3", "-c", LOOK))
+    assert seen["user"] == [USER, GROUP]
+    assert seen["capabilities"] == [0] * 5
+    assert not seen["writable"]
+    assert seen["tools"] == []
+    assert seen["compiled"] == seen["shipped"] > 50
+    assert b"nodescore_rows_scored_total" in fetch(f"{url}/metrics")[1]
+    assert "ok     model" in engine("exec", name, "nodescore", "check")
+
+
+def test_it_is_as_small_as_is_promised(image: str, tmp_path: Path) -> None:
+    assert unpacked_bytes(Engine(tmp_path), image) <= MOST_BYTES
