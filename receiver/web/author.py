@@ -28,7 +28,13 @@ def user() -> str:
 
 
 def _who_it_is(said: Any) -> Any:
-    return user() or said
+    """What is no name at all stays one that is refused."""
+    return user() or said if isinstance(said, str) and len(said) <= MAX_AUTHOR_CHARACTERS else said
+
+
+def _may_be_empty(schema: dict[str, Any]) -> None:
+    """Where one has to log in; elsewhere it is refused."""
+    del schema["minLength"]
 
 
 Author = Annotated[
@@ -36,7 +42,8 @@ Author = Annotated[
     Field(
         min_length=1,
         max_length=MAX_AUTHOR_CHARACTERS,
-        description="Where one has to log in: whoever has, whatever stands here.",
+        json_schema_extra=_may_be_empty,
+        description="Where one has to log in: whoever has, whatever name stands here; elsewhere not empty.",
     ),
     BeforeValidator(_who_it_is),
 ]

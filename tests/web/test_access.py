@@ -302,6 +302,10 @@ def test_who_is_logged_in_need_not_say_who_they_are(tmp_path: Path) -> None:
     said = {"node": "worker-1", "start": "-1m", "end": "now", "verdict": "TN"}
     with guarded_by(ONE_USER, tmp_path, service=service) as guarded:
         assert guarded.ask("POST", "/api/v1/feedback", "ann", json=said).json()["author"] == "ann"
+        no_names: list[object] = [[], None, 7, "x" * 201]
+        for no_name in no_names:
+            wrong = guarded.ask("POST", "/api/v1/feedback", "ann", json={**said, "author": no_name})
+            assert (wrong.status_code, wrong.text[:7]) == (400, "author:")
         guarded.file.write_text("")
         guarded.access.reload()
         answer = guarded.ask("POST", "/api/v1/feedback", json=said)
