@@ -29,6 +29,11 @@ def load(name: str) -> dict[str, Any]:
     return document
 
 
+def rows(name: str) -> list[PANEL]:
+    """The headings between the panels."""
+    return [panel for panel in load(name)["panels"] if panel["type"] == "row"]
+
+
 def panels(name: str) -> Iterator[PANEL]:
     """All panels that draw something, those of closed rows too."""
     for panel in load(name)["panels"]:

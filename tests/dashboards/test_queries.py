@@ -33,7 +33,7 @@ from tests.servers.prometheus import Prometheus, get
 RECORDING = SOURCE / "receiver" / "demo" / "recording.jsonl.gz"
 NODE = "node-0"
 # How long the attack has been under way at the start; what was before is sent at once, and the rest as it was recorded.
-ATTACKED_SECONDS = 20
+ATTACKED_SECONDS = 10
 ANSWERS_WITHIN_SECONDS = 45
 SHOWN_SECONDS = 60
 VALUES = {
