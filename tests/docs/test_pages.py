@@ -67,7 +67,7 @@ def test_every_command_and_option_of_ours_exists(page: Path) -> None:
     texts = [block.text for block in blocks(page) if block.language != OUTPUT]
     inline = re.findall(r"`(nodescore [^`]+)`", " ".join(prose(page).split()))
     lines = [line for text in texts for line in text.replace("\\\n", " ").splitlines()]
-    called = [found[1] for line in lines if (found := re.search(r"(?:^|/|\s)(nodescore [a-z].*)", line))]
+    called = [found[1] for line in lines if (found := re.search(r"(?:^|/|\| )(nodescore [a-z].*)", line))]
     assert [text for text in [*inline, *called] if not _exists(text)] == []
 
 
