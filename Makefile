@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto reference docs pictures dashboards manifests lock sbom licences fuzz clean
+.PHONY: help demo test lint format servers proto reference docs pictures dashboards manifests cluster lock sbom licences fuzz clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
@@ -22,6 +22,7 @@ help:
 	@echo "make pictures take the pictures of docs/, in a real Chromium"
 	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
 	@echo "make manifests put the catalogue's relabel rules and the alert rules into manifests/components"
+	@echo "make cluster  build the container image and start all of manifests/overlays/complete with podman (Debian, root)"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
 	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"
 	@echo "make sbom     write what serving and training consist of to build/*.cdx.json (CycloneDX)"
@@ -66,6 +67,9 @@ dashboards: $(VENV)/.dev
 
 manifests: $(VENV)/.dev
 	$(BIN)/python -m tests.manifests.generated
+
+cluster: servers
+	TEST_CLUSTER=1 $(BIN)/python -m pytest --require-real tests/manifests $(ARGS)
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m tests.security.lock $(ARGS)

@@ -54,8 +54,10 @@ class Engine:
         self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration), "DISABLE_HC_SYSTEMD": "true"}
         self._storage = places.cache_folder() / "containers"
 
-    def __call__(self, *arguments: object, seconds: float = COMMAND_SECONDS, given: bytes | None = None) -> str:
-        """What `podman …` prints; RuntimeError with its complaint."""
+    def __call__(
+        self, *arguments: object, seconds: float = COMMAND_SECONDS, given: bytes | None = None, both: bool = False
+    ) -> str:
+        """What `podman …` prints, on standard error too with `both`; RuntimeError with its complaint."""
         roots = [f"--root={self._storage / 'storage'}", f"--runroot={self._storage / 'run'}"]
         line = [*self._prefix, "podman", *roots, *map(str, arguments)]
         done = subprocess.run(
@@ -64,7 +66,12 @@ class Engine:
         if done.returncode:
             said = done.stderr.decode(errors="replace")[-4000:]
             raise RuntimeError(f"podman {' '.join(map(str, arguments))}: {said}")
-        return done.stdout.decode(errors="replace")
+        return (done.stdout + (done.stderr if both else b"")).decode(errors="replace")
+
+    def logs(self) -> str:
+        """The ends of all containers' logs."""
+        names = self("ps", "--all", "--format={{.Names}}").split()
+        return "\n".join(f"--- {name}\n{self('logs', '--tail=60', name, both=True)}" for name in names)
 
     def has(self, image: str) -> bool:
         """True where the image is in the storage."""
