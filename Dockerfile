@@ -25,7 +25,7 @@ RUN pip install --quiet --require-hashes --requirement requirements/serve.txt
 RUN cd /nodescore/lib/python3*/site-packages \
     && strip --strip-unneeded llvmlite/binding/libllvmlite.so uvloop/loop.*.so \
     && rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/transformers onnxruntime/quantization \
-        numpy/_core/include numpy/_core/lib numpy/random/lib numpy/_core/_simd.*.so numpy/f2py \
+        numpy/_core/include numpy/_core/lib numpy/random/lib numpy/_core/_simd.*.so \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . -name '*.pyi' -delete -o -name '*.pxd' -delete \
     && find pygments/lexers -type f ! -name '__init__*' ! -name '_mapping*' ! -name 'python*' -delete
@@ -54,8 +54,9 @@ service = build(Settings(data_dir='/tmp/data')); service.start(); service.stop()
     && cp --parents --recursive bin/nodescore lib/python3*/site-packages/receiver lib/python3*/site-packages/models \
         lib/python3*/site-packages/nodescore-*.dist-info /own
 
+# Training's scipy asks for f2py.
 FROM dependencies AS slim
-RUN rm -rf /nodescore/lib/python3*/site-packages/pip* /nodescore/bin/pip*
+RUN cd /nodescore/lib/python3*/site-packages && rm -rf numpy/f2py pip* /nodescore/bin/pip*
 
 # A root file system with Python and what it links to. The packages' descriptions stay, where scanners look for them.
 FROM ${BASE} AS root
@@ -108,6 +109,7 @@ ENTRYPOINT ["nodescore"]
 CMD ["serve"]
 
 FROM base AS train
+ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=training /nodescore /nodescore
 COPY --from=code /own /nodescore
 

@@ -16,7 +16,7 @@ from tests.servers.prometheus import answers, fetch
 
 pytestmark = pytest.mark.real("podman", "runc", "catatonit", "kubectl")
 
-# 347 MiB when this was written; 153 of them are LLVM, which numba links the compiled loops with.
+# 349 MiB when this was written; 153 of them are LLVM, which numba links the compiled loops with.
 MOST_BYTES = 350 * 1024**2
 # No user or group of the image, or of this machine.
 USER, GROUP = 12_345, 54_321
