@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint format servers proto reference docs pictures dashboards manifests cluster lock sbom licences fuzz clean
+.PHONY: help demo test long lint format servers proto reference docs pictures dashboards manifests cluster lock sbom licences fuzz clean
 
 help:
 	@echo "make demo     show Nodescore at work on recorded traffic, attack included; needs no server"
 	@echo "make test     lint, then all tests, with the real servers that this machine can get"
 	@echo "              REQUIRE_REAL=1: a missing server is a failure    ARGS='-k rows': pytest's arguments"
 	@echo "              WORKERS=1: one test after the other"
+	@echo "make long     the tests that take minutes each, with the same real servers"
 	@echo "make lint     formatting, lint, types, direction of imports"
 	@echo "make format   put the formatting right"
 	@echo "make proto    compile proto/ into receiver/wire"
@@ -35,7 +36,10 @@ demo: $(VENV)/.serve
 	$(BIN)/nodescore demo
 
 test: lint servers
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(if $(REQUIRE_REAL),--require-real) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder -m "not long" $(if $(REQUIRE_REAL),--require-real) $(ARGS)
+
+long: servers
+	$(BIN)/python -m pytest -m long $(if $(REQUIRE_REAL),--require-real) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

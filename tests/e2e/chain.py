@@ -26,7 +26,11 @@ class Receiver:
 
 
 def configuration(
-    nodes: Mapping[str, str], receivers: Sequence[Receiver], alertmanager: str | None = None, interval: str = "1s"
+    nodes: Mapping[str, str],
+    receivers: Sequence[Receiver],
+    alertmanager: str | None = None,
+    interval: str = "1s",
+    rules: Path = RULES,
 ) -> str:
     """prometheus.yml: nodes by name and address, all receivers, and the shipped rules."""
     snippets = [_snippet(receiver) for receiver in receivers]
@@ -37,7 +41,7 @@ def configuration(
             "evaluation_interval": interval,
             "external_labels": {"cluster": CLUSTER},
         },
-        "rule_files": [str(RULES)],
+        "rule_files": [str(rules)],
         "remote_write": [remote_write for remote_write, _ in snippets],
         "scrape_configs": [
             {"job_name": "node", "static_configs": exporters},
