@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -361,3 +363,13 @@ class TestWatch:
         path.unlink()
         with pytest.raises(ModelError, match="the model in use stays"):
             watch.poll()
+
+
+def test_nothing_is_kept_of_the_machine_for_the_makers_of_the_runtime(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    environment = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    load = (
+        "from receiver.detector import Detector; from receiver.registry import shipped_model as m; Detector.load(m())"
+    )
+    subprocess.run([sys.executable, "-c", load], env=environment, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 
 from receiver.columns import Float32
 from receiver.detector.external import refers_to_files
+from receiver.detector.runtime import onnxruntime
 from receiver.errors import ModelError
 from receiver.settings import MAX_MODEL_BYTES
 
