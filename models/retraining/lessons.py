@@ -11,8 +11,10 @@ with labels and weights. Costs some passes over the rows.
   what nobody has spoken of teaches nothing, and what was audited stands for all of it (weights by the inverse of how
   likely a row was to be looked at: Horvitz and Thompson 1952). What looks like a marked attack is then taken for one
   where baselines learn (`suspects`), and teaches nothing else.
-- How often alerts are false is counted on rows that were drawn, whatever was said of them: those around labels were
-  not drawn, and are not typical.
+- How often alerts are false is counted on rows that were drawn: those around labels were not, and are not typical.
+  Where operators judge alerts, one that they have not judged is not counted, for it may be right: counted as false, it
+  would have the next model miss its like. Where nobody judges any, all are counted, since most alerts of most clusters
+  are false.
 - The rows of the store weigh as much together as the recorded ones do.
 """
 
@@ -53,7 +55,7 @@ def of(sample: Sample, known: Table | None) -> Lessons:
     """The sample's rows, and the recorded ones behind them."""
     table = sample.table
     attack, marked = np.zeros(len(table), bool), np.zeros(len(table), bool)
-    unspoken = np.zeros(len(table))
+    unspoken, alerted = np.zeros(len(table)), np.zeros(len(table), bool)
     labels_of: dict[NodeName, list[Label]] = {}
     for label in sample.labels:
         labels_of.setdefault(label.name, []).append(label)
@@ -64,7 +66,8 @@ def of(sample: Sample, known: Table | None) -> Lessons:
         labels = labels_of.get(name, [])
         attack[own], normal = said(time_ms, labels)
         marked[own] = attack[own] | normal
-        unspoken[own] = _unspoken(time_ms / 1000, score)
+        alerted[own] = _around_alerts(time_ms / 1000, score)
+        unspoken[own] = np.where(alerted[own], 0, np.clip(1 - score, 0, 1))
         spoken += _spoken(labels, time_ms, score, own.start)
     unspoken[marked] = 0
     below, trusted = float(unspoken.sum()), _trusted(spoken)
@@ -75,6 +78,8 @@ def of(sample: Sample, known: Table | None) -> Lessons:
     weight = _weighed(unspoken, below, spoken, trusted, 0 if known is None else len(known))
     taught = replace(table, attack=attack, weight=weight)
     typical = sample.drawn & ~attack
+    if any(not one.audit for one in spoken):
+        typical &= marked | ~alerted
     if known is None:
         return Lessons(taught, typical, marked)
     behind = replace(known, node=known.node + len(table.nodes))
@@ -92,15 +97,13 @@ class _Spoken:
     audit: bool  # none of its rows was over the threshold
 
 
-def _unspoken(seconds: Float64, score: Float64) -> Float64:
-    """What rows [R] of a node teach that nobody has spoken of, 0 to 1."""
-    weight = np.clip(1 - score, 0, 1)
+def _around_alerts(seconds: Float64, score: Float64) -> Bool:
+    """Which rows [R] of a node lie in or near an alert, which makes them say nothing by themselves."""
+    around = np.zeros(len(score), bool)
     found = alerts.find(score)
     for raised, last in zip(found.raised, found.last, strict=True):
-        weight[
-            (seconds >= seconds[raised] - FALSE_BEFORE_SECONDS) & (seconds <= seconds[last] + FALSE_AFTER_SECONDS)
-        ] = 0
-    return weight
+        around |= (seconds >= seconds[raised] - FALSE_BEFORE_SECONDS) & (seconds <= seconds[last] + FALSE_AFTER_SECONDS)
+    return around
 
 
 def _spoken(labels: list[Label], time_ms: Int64, score: Float64, first: int) -> list[_Spoken]:

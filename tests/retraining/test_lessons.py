@@ -92,6 +92,21 @@ def test_alerts_are_counted_on_rows_that_were_drawn_and_are_no_attack() -> None:
     assert typical[20:].all()
 
 
+def test_where_alerts_are_judged_one_that_nobody_has_judged_is_not_counted() -> None:
+    rows = sample([label(99, 110, False)])
+    rows.score[100:110] = rows.score[200:210] = 2
+    typical = lessons.of(rows, None).typical
+    assert typical[99:111].all()
+    assert not typical[200:210].any()
+    assert typical[260:].all()
+
+
+def test_where_no_alert_is_judged_all_are_counted() -> None:
+    rows = sample([label(20, 29, False)])
+    rows.score[200:210] = 2
+    assert lessons.of(rows, None).typical.all()
+
+
 def test_recorded_rows_come_behind_and_weigh_as_much_as_those_of_the_store() -> None:
     known = table(nodes=1, seconds=1000, step=1, attack=(500, 600))
     taught = lessons.of(sample([]), known)
