@@ -36,7 +36,8 @@ demo: $(VENV)/.serve
 	$(BIN)/nodescore demo
 
 test: lint servers
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder -m "not long" $(if $(REQUIRE_REAL),--require-real) $(ARGS)
+	$(BIN)/python -m tests.compile_loops
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not long" $(if $(REQUIRE_REAL),--require-real) $(ARGS)
 
 long: servers
 	$(BIN)/python -m pytest -m long $(if $(REQUIRE_REAL),--require-real) $(ARGS)

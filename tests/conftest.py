@@ -7,7 +7,6 @@ import os
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,8 +30,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 RUNNER = pytest.StashKey[Runner]()
 SHARED_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
-# What takes longest begins first, or all would wait for one worker at the end.
-LONGEST_FIRST = ("tests/e2e", "tests/faults", "tests/cli", "tests/scenarios", "tests/retraining", "tests/models")
 # Fixtures that need a server, so that their tests need not say it again with a marker.
 SERVERS_OF_FIXTURES = {"timescale": "timescale", "timescale_dsn": "timescale", "nodes_network": "netns"}
 
@@ -52,14 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SHARED_FOLDER in config.stash:
         config.stash[SHARED_FOLDER].cleanup()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def place(item: pytest.Item) -> int:
-        return next((n for n, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), len(LONGEST_FIRST))
-
-    items.sort(key=place)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -86,14 +75,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """A test that is marked `alone` waits until no other runs on this machine, and the others wait for it."""
-    alone = item.get_closest_marker("alone") is not None
-    with ExitStack() as stack:
-        # Whoever waits for the machine holds the turnstile, so that those who share it do not go on before.
-        turnstile = stack.enter_context(places.lock_file("turnstile").open("w"))
-        lock = stack.enter_context(places.lock_file("tests").open("w"))
-        fcntl.flock(turnstile, fcntl.LOCK_EX)
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(turnstile, fcntl.LOCK_UN)
+    with places.lock_file("tests").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         return (yield)
 
 

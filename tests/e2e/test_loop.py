@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from models.scenarios.at_work import at_work, exporter_of, start_quietly
 from models.scenarios.attacks import KINDS, bounded
 from models.scenarios.node import Cluster, cluster
 from tests.e2e.chain import CLUSTER, RULES, Receiver, configuration
 from tests.servers import places
+from tests.servers.browser import running_chromium
 from tests.servers.nodescore import Nodescore
 from tests.servers.process import Runner, wait_until
 from tests.servers.prometheus import Alertmanager, Prometheus
@@ -61,10 +62,8 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=places.path_of("chromium"), args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Which model scores: two replicas over one TimescaleDB, told by command and by API, also while it is away."""
+"""Which model scores: two replicas over one TimescaleDB, told by command, API and page, also while it is away."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests import counting_model
 from tests.e2e.chain import CATALOGUE
+from tests.servers.browser import running_chromium
 from tests.servers.nodescore import SOURCE, Nodescore
 from tests.servers.process import Runner, wait_until
 from tests.servers.timescale import TimescaleServer, empty_database
@@ -44,8 +45,19 @@ def command(dsn: str, *arguments: object) -> str:
     return subprocess.run(line, cwd=SOURCE, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.real("timescale")
-def test_replicas_follow_what_is_activated_and_rolled_back_by_command_and_by_api(
+def roll_back_by_page(replica: Nodescore) -> None:
+    """What an administrator clicks."""
+    with running_chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{replica.url}/models")
+        page.get_by_role("link", name="Roll back to").click()
+        page.get_by_label("Your name").fill("Bea")
+        page.get_by_role("button", name="Roll back").click()
+        page.get_by_role("row", name="rolled back Bea").wait_for()
+
+
+@pytest.mark.real("timescale", "chromium")
+def test_replicas_follow_what_is_activated_and_rolled_back_by_command_api_and_page(
     run_server: Runner, timescale_dsn: str, tmp_path: Path
 ) -> None:
     flags = [f"--store={timescale_dsn}"]
@@ -62,6 +74,10 @@ def test_replicas_follow_what_is_activated_and_rolled_back_by_command_and_by_api
     assert post(replicas[0], "v2/activate") == "v2"
     followed("v2")
     assert post(replicas[1], "rollback") == "v1"
+    followed("v1")
+    command(timescale_dsn, "activate", "v2")
+    followed("v2")
+    roll_back_by_page(replicas[0])
     followed("v1")
     command(timescale_dsn, "rollback")
     followed(shipped)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from receiver.columns import NodeName
 from receiver.health import Component
 from receiver.settings import Settings
 from tests.cli.conftest import fill
-from tests.servers import places
+from tests.servers.browser import running_chromium
 from tests.web.service import HeldService, fleet, stored
 from tests.web.versions import with_versions
 
@@ -47,10 +47,8 @@ LOWEST_CONTRAST = """
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=places.path_of("chromium"), args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
