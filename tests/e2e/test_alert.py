@@ -42,6 +42,7 @@ def stress() -> Iterator[None]:
         child.wait()
 
 
+@pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.real("prometheus", "node_exporter", "alertmanager", "stress-ng")
 def test_stress_raises_an_alert_that_names_the_cpu_and_resolves_afterwards(
