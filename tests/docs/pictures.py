@@ -8,11 +8,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from receiver.cli.processes import free_port
 from tests.docs.pages import DOCS
-from tests.servers import places
+from tests.servers.browser import running_chromium
 
 WIDTH, HEIGHT = 1280, 640
 # As long as the page of a node is of interest to somebody who has not seen one.
@@ -24,15 +24,12 @@ def main() -> None:
     """Write overview.png, node.png and feedback.png."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "receiver", "demo", "--port", url.rpartition(":")[2]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo, sync_playwright() as playwright:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo, running_chromium() as browser:
         assert demo.stdout is not None
         demo.stdout.readline()
-        browser = playwright.chromium.launch(executable_path=places.path_of("chromium"), args=["--no-sandbox"])
         try:
-            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
-            _take(page, url)
+            _take(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light"), url)
         finally:
-            browser.close()
             demo.terminate()
 
 
