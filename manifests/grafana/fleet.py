@@ -18,7 +18,8 @@ from manifests.grafana.panels import (
     rows,
 )
 
-OF = '{cluster=~"$cluster"}'
+# The scores of applications, where Prometheus has them too, have no node.
+OF = '{cluster=~"$cluster",node!=""}'
 BY = "by (cluster, node)"
 # Two replicas may show a node for a moment: the larger value counts.
 SCORE = f"max {BY} (anomaly_score{OF})"
@@ -52,7 +53,9 @@ def dashboard() -> Dashboard:
         "now-3h",
     )
     built.with_variable(
-        values_of("cluster", "Cluster", "label_values(anomaly_last_row_timestamp_seconds, cluster)", several=True)
+        values_of(
+            "cluster", "Cluster", 'label_values(anomaly_last_row_timestamp_seconds{node!=""}, cluster)', several=True
+        )
     )
     built.with_variable(pages_url())
     _numbers(built)

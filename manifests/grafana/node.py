@@ -39,7 +39,7 @@ def dashboard() -> Dashboard:
     )
     known = "anomaly_last_row_timestamp_seconds"
     # Where no node has a cluster there is none to choose, and an empty one matches them.
-    built.with_variable(values_of("cluster", "Cluster", f"label_values({known}, cluster)"))
+    built.with_variable(values_of("cluster", "Cluster", f'label_values({known}{{node!=""}}, cluster)'))
     built.with_variable(values_of("node", "Node", f'label_values({known}{{cluster="$cluster"}}, node)'))
     # As the catalogue names the entity: whichever of the labels its exporter's series have.
     built.with_variable(one_of("node_label", "Its label at node_exporter", list(catalogue.load().node_labels)))

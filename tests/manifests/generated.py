@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from manifests import application_alerts
 from receiver import catalogue, promql
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ def files() -> dict[Path, str]:
     everywhere = [_remote_write("nodescore", "http://nodescore:9201/api/v1/write")]
     by_node = [_shard(number) for number in range(SHARDS)]
     return {
+        MANIFESTS / "prometheus" / "application-alerts.yaml": application_alerts.text(),
         components / "prometheus" / "prometheus.yml": _text(_prometheus(everywhere, IN_A_CLUSTER)),
         components / "sharded" / "prometheus.yml": _text(_prometheus(by_node, IN_A_CLUSTER)),
         MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus(everywhere, ON_A_LAPTOP)),

@@ -15,7 +15,7 @@ from receiver.exposition import Metrics
 from tests.servers import places
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "prometheus"
-RULES = MANIFESTS / "alerts.yaml"
+RULES = sorted([MANIFESTS / "alerts.yaml", *MANIFESTS.glob("application-*.yaml")])
 RUNBOOKS = "https://github.com/nodescore/nodescore/blob/main/docs/runbooks.md"
 
 
@@ -26,7 +26,7 @@ def promtool(*arguments: object) -> None:
 
 @pytest.mark.real("promtool")
 def test_promtool_finds_no_fault_in_the_rules() -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *RULES)
 
 
 @pytest.mark.real("promtool")
@@ -68,8 +68,8 @@ def test_the_service_that_is_well_shows_all_that_its_alerts_look_at() -> None:
 
 
 def _rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
-    return [rule for group in groups for rule in group["rules"]]
+    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in RULES]
+    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
 
 def _asked(expressions: str) -> set[str]:
