@@ -17,17 +17,20 @@ ENV PATH=/nodescore/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /nodescore
 WORKDIR /source
 
-# What the service imports, in the pinned versions, and nothing that it does not: tests, symbols for debuggers, the
-# library by which C programs, not Python's, use onnxruntime, and the colours of 500 languages but Python's.
+# What the service imports, in the pinned versions, and nothing that it does not: tests, sources in C, symbols for
+# debuggers, what onnxruntime has for C programs and for makers of models, what numba has for graphics cards and for
+# libraries of threads that are not there, the first pydantic inside the second, and the colours of 500 languages but
+# Python's.
 FROM tools AS dependencies
 COPY requirements/serve.txt requirements/serve.txt
 RUN pip install --quiet --require-hashes --requirement requirements/serve.txt
 RUN cd /nodescore/lib/python3*/site-packages \
-    && strip --strip-unneeded llvmlite/binding/libllvmlite.so uvloop/loop.*.so \
-    && rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/transformers onnxruntime/quantization \
-        numpy/_core/include numpy/_core/lib numpy/random/lib numpy/_core/_simd.*.so \
+    && rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/transformers onnxruntime/quantization onnxruntime/tools \
+        numpy/_core/include numpy/_core/lib numpy/random/lib numpy/_core/_simd.*.so numpy/_core/*_tests.*.so \
+        numba/cuda numba/np/ufunc/omppool.*.so numba/np/ufunc/tbbpool.*.so pydantic/v1 \
+    && find bcrypt google httptools llvmlite numba numpy uvloop yaml -name '*.so' -exec strip --strip-unneeded {} + \
     && find . -type d -name tests -prune -exec rm -rf {} + \
-    && find . -name '*.pyi' -delete -o -name '*.pxd' -delete \
+    && find . -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|c\|cpp\|h\|hpp\)' -delete \
     && find pygments/lexers -type f ! -name '__init__*' ! -name '_mapping*' ! -name 'python*' -delete
 
 FROM dependencies AS training
@@ -58,13 +61,30 @@ service = build(Settings(data_dir='/tmp/data')); service.start(); service.stop()
 FROM dependencies AS slim
 RUN cd /nodescore/lib/python3*/site-packages && rm -rf numpy/f2py pip* /nodescore/bin/pip*
 
-# A root file system with Python and what it links to. The packages' descriptions stay, where scanners look for them.
+# What lists the Python packages of each target, ours among them, in CycloneDX's form.
+FROM tools AS lister
+COPY requirements/sbom.txt requirements/sbom.txt
+RUN python3 -m venv /lister \
+    && /lister/bin/pip install --quiet --require-hashes --no-deps --requirement requirements/sbom.txt
+
+FROM slim AS slim-sbom
+COPY --from=lister /lister /lister
+COPY --from=code /own /nodescore
+RUN /lister/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /nodescore
+
+FROM training AS training-sbom
+COPY --from=lister /lister /lister
+COPY --from=code /own /nodescore
+RUN /lister/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /nodescore
+
+# A root file system with Python and what it links to, without what is there for debuggers and for Python's own tests.
+# The packages' descriptions stay, where scanners look for them, and their licences: gcc-14-base is nothing else.
 FROM ${BASE} AS root
 WORKDIR /packages
 RUN apt-get update \
-    && apt-get download base-files libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.13-minimal \
-        libpython3.13-stdlib libsqlite3-0 libssl3t64 libstdc++6 libuuid1 libzstd1 netbase python3-minimal \
-        python3.13-minimal tzdata zlib1g
+    && apt-get download base-files gcc-14-base libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 \
+        libpython3.13-minimal libpython3.13-stdlib libsqlite3-0 libssl3t64 libstdc++6 libuuid1 libzstd1 netbase \
+        python3-minimal python3.13-minimal tzdata zlib1g
 RUN mkdir -p /root-fs/var/lib/dpkg/status.d /root-fs/data /root-fs/etc/ssl/certs \
     && for package in *.deb; do \
         dpkg-deb --extract "$package" /root-fs \
@@ -74,7 +94,9 @@ RUN mkdir -p /root-fs/var/lib/dpkg/status.d /root-fs/data /root-fs/etc/ssl/certs
     && cd /root-fs \
     && find usr/share/doc -type f ! -name copyright -delete \
     && find usr/lib -type d -name gconv -prune -exec rm -rf {} + \
-    && rm -rf usr/share/man usr/share/locale usr/share/lintian usr/share/info \
+    && rm -rf usr/share/man usr/share/locale usr/share/lintian usr/share/info usr/share/gcc usr/share/gdb \
+        usr/lib/python3*/test usr/lib/python3*/pydoc_data usr/lib/python3*/lib-dynload/*_test*.so \
+        usr/lib/*/libmvec.so.1 \
     && ldconfig -r /root-fs \
     && echo 'root:x:0:0:root:/:/sbin/nologin\nnodescore:x:65532:65532::/data:/sbin/nologin' > etc/passwd \
     && echo 'root:x:0:\nnodescore:x:65532:' > etc/group \
@@ -112,7 +134,9 @@ FROM base AS train
 ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=training /nodescore /nodescore
 COPY --from=code /own /nodescore
+COPY --from=training-sbom /sbom.cdx.json /usr/share/doc/nodescore/sbom.cdx.json
 
 FROM base AS serve
 COPY --from=slim /nodescore /nodescore
 COPY --from=code /own /nodescore
+COPY --from=slim-sbom /sbom.cdx.json /usr/share/doc/nodescore/sbom.cdx.json

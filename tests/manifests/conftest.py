@@ -7,6 +7,7 @@ leaves these out.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -18,15 +19,19 @@ CLUSTER_VARIABLE = "TEST_CLUSTER"
 collect_ignore = [] if os.environ.get(CLUSTER_VARIABLE) else ["test_image.py", "test_cluster.py"]
 
 OURS = "registry.example/nodescore"
+OURS_TO_TRAIN = "registry.example/nodescore-train"
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Ours, under the name that the manifests have for it."""
-    folder = tmp_path_factory.mktemp("image")
-    name = _named(OURS)
-    engines.make_ours(Engine(folder), folder, "serve", name)
-    return name
+    """The one that serves, under the name that the manifests have for it."""
+    return _ours("serve", OURS, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def train_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The one that trains."""
+    return _ours("train", OURS_TO_TRAIN, tmp_path_factory.mktemp("train-image"))
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +49,12 @@ def images(image: str, tmp_path_factory: pytest.TempPathFactory) -> frozenset[st
     for name, program in programs.items():
         engines.make_program(engine, folder, name, program)
     return frozenset((image, timescale, *programs))
+
+
+def _ours(target: str, repository: str, folder: Path) -> str:
+    name = _named(repository)
+    engines.make_ours(Engine(folder), folder, target, name)
+    return name
 
 
 def _named(repository: str) -> str:

@@ -1,4 +1,4 @@
-"""The image, built by the Dockerfile as it stands and run by podman."""
+"""The images, built by the Dockerfile as it stands and run by podman."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 
 from receiver.cli.processes import free_port
 from tests.manifests.engine import Engine, unpacked_bytes
+from tests.models import nodes
 from tests.servers.process import wait_until
 from tests.servers.prometheus import answers, fetch
 
 pytestmark = pytest.mark.real("podman", "runc", "catatonit", "kubectl")
 
-# 349 MiB when this was written; 153 of them are LLVM, which numba links the compiled loops with.
-MOST_BYTES = 350 * 1024**2
+# The issue's own figure; 348.2 million when this was written. 160 of them are LLVM, which numba links the loops with.
+MOST_BYTES = 350_000_000
 # No user or group of the image, or of this machine.
 USER, GROUP = 12_345, 54_321
 # In this order: as the kubelet restricts what the manifests ask for.
@@ -44,6 +45,18 @@ print(json.dumps({
     "compiled": len(glob.glob("/tmp/nodescore-*/*/*.nbc")),
     "tools": [name for name in ("sh", "bash", "dash", "apt-get", "dpkg", "pip", "gcc", "cc", "ld", "as")
               for folder in os.environ["PATH"].split(":") + ["/bin", "/sbin"] if os.path.exists(f"{folder}/{name}")],
+}))
+"""
+
+LISTED = """
+import json, os
+from importlib.metadata import distributions
+components = json.load(open("/usr/share/doc/nodescore/sbom.cdx.json"))["components"]
+print(json.dumps({
+    "there": sorted([found.metadata["Name"], found.version] for found in distributions()),
+    "listed": sorted([listed["name"], listed["version"]] for listed in components),
+    "Debian's": os.listdir("/var/lib/dpkg/status.d"),
+    "licensed": [name for name in os.listdir("/usr/share/doc") if os.path.exists(f"/usr/share/doc/{name}/copyright")],
 }))
 """
 
@@ -82,3 +95,24 @@ def test_it_serves_as_any_user_on_a_read_only_root_without_capabilities_and_comp
 
 def test_it_is_as_small_as_is_promised(image: str, tmp_path: Path) -> None:
     assert unpacked_bytes(Engine(tmp_path), image) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("which", ["image", "train_image"])
+def test_its_bill_of_materials_names_each_python_package_that_is_in_it_and_debians_have_their_licences(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    python = ("--rm", "--entrypoint=python3", request.getfixturevalue(which), "-c", LISTED)
+    seen = json.loads(Engine(tmp_path)("run", *RESTRICTED, *python))
+    assert seen["listed"] == seen["there"]
+    assert set(seen["Debian's"]) == set(seen["licensed"])
+
+
+def test_the_other_image_trains_a_model_that_this_one_serves(image: str, train_image: str, tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    nodes.write_csv(nodes.table(), data / "normal.csv")
+    os.chown(data, USER, GROUP)
+    restricted = ("--rm", *RESTRICTED, f"--user={USER}:{GROUP}", f"--volume={data}:/data")
+    engine("run", *restricted, train_image, "train", "--data=/data/normal.csv", "--out=/data/own.onnx")
+    assert "ok     model" in engine("run", *restricted, image, "check", "--model=/data/own.onnx")
