@@ -6,13 +6,8 @@ node_exporter said, and scrapes the scores; TimescaleDB has what Nodescore passe
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,28 +19,19 @@ from receiver import promql
 from receiver.cli.demo import SECONDS_BEFORE_EVENT, Player
 from receiver.cli.recording import Recorded, read
 from tests import counting_model
-from tests.dashboards.reading import NAMES, Asked, asked, filled
+from tests.dashboards.asking import Shown, ask_until_data, post
+from tests.dashboards.reading import NAMES, asked
 from tests.e2e.chain import CATALOGUE, RULES
 from tests.servers.nodescore import SOURCE, Nodescore
 from tests.servers.process import Runner, wait_until
-from tests.servers.prometheus import Prometheus, get
+from tests.servers.prometheus import Prometheus
 
 RECORDING = SOURCE / "receiver" / "demo" / "recording.jsonl.gz"
 NODE = "node-0"
 # How long the attack has been under way at the start; what was before is sent at once, and the rest as it was recorded.
 ATTACKED_SECONDS = 10
 ANSWERS_WITHIN_SECONDS = 45
-SHOWN_SECONDS = 60
-VALUES = {
-    "node": NODE,
-    "cluster": "",
-    "node_label": "node",
-    "job": ".*",
-    "instance": ".*",
-    "__interval": "1s",
-    "__rate_interval": "10s",
-    "__range": f"{SHOWN_SECONDS}s",
-}
+INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS = 1, 10, 60
 # Empty by nature on this stack; they must be answered all the same.
 EMPTY = {
     "fleet / $cluster": "the recorded nodes have no cluster",
@@ -67,26 +53,16 @@ def test_every_query_of_every_dashboard_gives_data(run_server: Runner, timescale
     candidate = counting_model.write(tmp_path / "candidate.onnx", CATALOGUE, "candidate")
     add = [sys.executable, "-m", "receiver", "models", "add", str(candidate), f"--store={timescale_dsn}"]
     subprocess.run(add, cwd=SOURCE, check=True, capture_output=True)
-    _post(nodescore, "models/candidate/shadow", {"by": "ann"})
+    post(nodescore.url, "models/candidate/shadow", {"by": "ann"})
     requests = _attacked(read(RECORDING))
     with Player(requests, prometheus.url), Player(requests, nodescore.url), psycopg.connect(timescale_dsn) as database:
         database.autocommit = True
         wait_until(lambda: prometheus.query('ALERTS{alertstate="firing"}'), "an alert", ANSWERS_WITHIN_SECONDS)
         # It clears a minute after its node was muted: until then there are both.
-        _post(nodescore, "mutes", {"node": NODE, "duration": "1h", "reason": "a test", "author": "ann"})
-        _post(nodescore, "feedback", {"node": NODE, "start": "-30s", "end": "now", "verdict": "TP", "author": "ann"})
-        waiting = {one.where: one for one in every}
-
-        def answered() -> bool:
-            for one in list(waiting.values()):
-                if _gives_data(one, prometheus, database):
-                    del waiting[one.where]
-            return waiting.keys() <= EMPTY.keys()
-
-        try:
-            wait_until(answered, "data for every query", ANSWERS_WITHIN_SECONDS)
-        except TimeoutError as error:
-            raise AssertionError(f"no data: {sorted(waiting.keys() - EMPTY.keys())}") from error
+        post(nodescore.url, "mutes", {"node": NODE, "duration": "1h", "reason": "a test", "author": "ann"})
+        post(nodescore.url, "feedback", {"node": NODE, "start": "-30s", "end": "now", "verdict": "TP", "author": "ann"})
+        shown = Shown(prometheus.url, database, NODE, "", INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
+        ask_until_data(every, shown, EMPTY, ANSWERS_WITHIN_SECONDS)
 
 
 def _config(nodescore: str) -> str:
@@ -94,7 +70,7 @@ def _config(nodescore: str) -> str:
     (scrape,) = yaml.safe_load(promql.prometheus_snippet(CATALOGUE, f"http://{nodescore}"))["scrape_configs"]
     return yaml.safe_dump(
         {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": dict.fromkeys(("scrape_interval", "evaluation_interval"), f"{INTERVAL_SECONDS}s"),
             "rule_files": [str(RULES)],
             "scrape_configs": [scrape],
         }
@@ -107,36 +83,3 @@ def _attacked(requests: list[Recorded]) -> list[Recorded]:
     from_ms = began_ms + (ATTACKED_SECONDS + SECONDS_BEFORE_EVENT) * 1000
     place = next(place for place, request in enumerate(requests) if (request.at_ms or 0) >= from_ms)
     return [replace(request, event="now" if at == place else "") for at, request in enumerate(requests)]
-
-
-def _post(nodescore: Nodescore, path: str, said: Mapping[str, str]) -> None:
-    body = json.dumps(said).encode()
-    request = urllib.request.Request(f"{nodescore.url}/api/v1/{path}", body, {"Content-Type": "application/json"})
-    urllib.request.urlopen(request).close()
-
-
-def _gives_data(one: Asked, prometheus: Prometheus, database: psycopg.Connection) -> bool:
-    """Whether the answer has anything in it; an error for a query that is refused."""
-    now = time.time()
-    api = f"{prometheus.url}/api/v1"
-    if one.kind == "sql":
-        return database.execute(_sql(one.text, now).encode()).fetchone() is not None
-    # A panel of the fleet or the service shows all there is, as "All" does.
-    values = VALUES if one.where.startswith("node ") else {**VALUES, "cluster": ".*"}
-    if one.kind == "values":
-        found = re.fullmatch(r"label_values\((.+), (\w+)\)", one.text)
-        assert found
-        return bool(get(f"{api}/label/{found[2]}/values", **{"match[]": filled(found[1], values)})["data"])
-    expr = filled(one.text, values)
-    if one.ranged:
-        times = {"start": f"{now - SHOWN_SECONDS:.3f}", "end": f"{now:.3f}", "step": "1"}
-        return bool(get(f"{api}/query_range", query=expr, **times)["data"]["result"])
-    return bool(prometheus.query(expr))
-
-
-def _sql(text: str, now: float) -> str:
-    """What Grafana's Postgres data source makes of its macros and the variables."""
-    since, until = f"to_timestamp({now - SHOWN_SECONDS})", f"to_timestamp({now})"
-    text = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN {since} AND {until}", text)
-    text = text.replace("$__timeFrom()", since).replace("$__timeTo()", until)
-    return filled(text, {"node": f"'{NODE}'", "cluster": "''", "__interval": "1s"})
