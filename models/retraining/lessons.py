@@ -48,7 +48,6 @@ class Lessons:
 
     table: Table  # with `attack` and `weight`
     typical: Bool  # [R] alerts are counted here
-    marked: Bool  # [R] an operator has spoken of this row
 
 
 def of(sample: Sample, known: Table | None) -> Lessons:
@@ -81,11 +80,10 @@ def of(sample: Sample, known: Table | None) -> Lessons:
     if any(not one.audit for one in spoken):
         typical &= marked | ~alerted
     if known is None:
-        return Lessons(taught, typical, marked)
+        return Lessons(taught, typical)
     behind = replace(known, node=known.node + len(table.nodes))
     both = replace(joined([taught, behind]), weight=np.concatenate([weight, np.ones(len(known), np.float32)]))
-    nothing = np.zeros(len(known), bool)
-    return Lessons(both, np.concatenate([typical, ~nothing]), np.concatenate([marked, nothing]))
+    return Lessons(both, np.concatenate([typical, np.ones(len(known), bool)]))
 
 
 @dataclass(frozen=True, slots=True)
