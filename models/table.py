@@ -88,6 +88,22 @@ class Table:
         return ordered
 
 
+def joined(parts: Sequence[Table]) -> Table:
+    """Tables of the same features as one, each with nodes of its own; labels where all have them, no weights."""
+    attacks = [part.attack for part in parts if part.attack is not None]
+    nodes_before = np.cumsum([0, *(len(part.nodes) for part in parts[:-1])]).tolist()
+    return replace(
+        parts[0],
+        nodes=tuple(name for part in parts for name in part.nodes),
+        node=np.concatenate([part.node + before for part, before in zip(parts, nodes_before, strict=True)]),
+        time_ms=np.concatenate([part.time_ms for part in parts]),
+        x=np.concatenate([part.x for part in parts]),
+        attack=np.concatenate(attacks) if len(attacks) == len(parts) else None,
+        time_text=pa.chunked_array([chunk for part in parts for chunk in part.time_text.chunks], pa.string()),
+        weight=None,
+    )
+
+
 def files(path: Path) -> list[Path]:
     """What the table at `path` is read from: that file, or a folder's Parquet files by name."""
     if not path.is_dir():

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from benchmarks.detection.cases import Case, joined, node_table, whole, without_labels
+from benchmarks.detection.cases import Case, node_table, whole, without_labels
 from benchmarks.detection.splits import Part
-from models.table import Table
+from models.table import Table, joined
 from receiver.catalogue import load as load_catalogue
 from receiver.errors import DataError
 

@@ -23,12 +23,11 @@ import numpy as np
 from scipy.stats import chi2, poisson
 
 from benchmarks.detection import machines, scenarios, splits
-from benchmarks.detection.cases import joined
 from benchmarks.detection.splits import Part
 from models.detectors import DEFAULT, DETECTORS
 from models.measures import Found, Labelled, find
 from models.run import probe, run
-from models.table import Table
+from models.table import Table, joined
 from models.threshold import SECONDS_PER_DAY
 from models.train import fit
 from receiver.columns import Float64

@@ -1,4 +1,4 @@
-"""What is trained on and what is measured: a `Case`; and how streams of rows are cut and joined.
+"""What is trained on and what is measured: a `Case`; and how streams of rows are made and cut.
 
 A set is a list of cases: one for each workload, machine or node that is left out. A case trains one model and runs
 it, by the step that serves, over `streams`, each from the model's initial state. `views` say which rows of a stream
@@ -80,21 +80,6 @@ def node_table(
         attack=attack,
         time_text=pa.chunked_array([pa.array(time_ms).cast(pa.string())]),
         entity_columns=frozenset({"node"}),
-    )
-
-
-def joined(parts: Sequence[Table]) -> Table:
-    """Tables of one node each, of the same features, as one table; labels where all have them."""
-    attacks = [part.attack for part in parts]
-    labelled = [attack for attack in attacks if attack is not None]
-    return replace(
-        parts[0],
-        nodes=tuple(part.nodes[0] for part in parts),
-        node=np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]),
-        time_ms=np.concatenate([part.time_ms for part in parts]),
-        x=np.concatenate([part.x for part in parts]),
-        attack=np.concatenate(labelled) if len(labelled) == len(parts) else None,
-        time_text=pa.chunked_array([chunk for part in parts for chunk in part.time_text.chunks]),
     )
 
 

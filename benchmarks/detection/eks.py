@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.detection import splits
-from benchmarks.detection.cases import Case, Stream, joined, node_table, spliced, thinned, whole, without_labels
+from benchmarks.detection.cases import Case, Stream, node_table, spliced, thinned, whole, without_labels
 from benchmarks.detection.splits import Part
 from models import table as tables
-from models.table import Table
+from models.table import Table, joined
 from receiver.catalogue import load as load_catalogue
 from receiver.columns import Bool
 from receiver.errors import DataError

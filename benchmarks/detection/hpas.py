@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.detection import splits
-from benchmarks.detection.cases import START_MS, Case, Episode, joined, node_table, whole
+from benchmarks.detection.cases import START_MS, Case, Episode, node_table, whole
 from benchmarks.detection.splits import Part
-from models.table import Table
+from models.table import Table, joined
 from receiver.errors import DataError
 
 KINDS = {"CO": "CPU", "CC": "cache", "ML": "memory leak"}

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.detection import splits
-from benchmarks.detection.cases import Case, Stream, joined, node_table, whole, without_labels
+from benchmarks.detection.cases import Case, Stream, node_table, whole, without_labels
 from benchmarks.detection.inject import injected
 from benchmarks.detection.splits import Part
-from models.table import Table
+from models.table import Table, joined
 from receiver.columns import Bool, Float32
 from receiver.errors import DataError
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.detection import splits
-from benchmarks.detection.cases import START_MS, Case, Episode, Stream, joined, node_table, spliced
+from benchmarks.detection.cases import START_MS, Case, Episode, Stream, node_table, spliced
 from benchmarks.detection.splits import Part
 from models import table as tables
 from models.measures import FALSE_AFTER_SECONDS
 from models.scenarios import dataset, known
 from models.scenarios.dataset import Attacked
-from models.table import Table
+from models.table import Table, joined
 from receiver.columns import Bool
 from receiver.errors import DataError
 

@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 
 from benchmarks.detection import eks
-from benchmarks.detection.cases import joined
 from benchmarks.detection.compare import paired
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY
 from benchmarks.prequential.rounds import Course, Went, rounds_of
@@ -24,7 +23,7 @@ from models import train
 from models.detectors import DEFAULT, supervised
 from models.retraining.lessons import Lessons
 from models.scenarios import known
-from models.table import Table
+from models.table import Table, joined
 from receiver.columns import Bool, Float64
 
 ROUNDS = 7

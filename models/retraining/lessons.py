@@ -29,8 +29,7 @@ from models.backtest import said
 from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
 from models.retraining import suspects
 from models.retraining.sample import Sample
-from models.scenarios.known import joined
-from models.table import Table
+from models.table import Table, joined
 from receiver.columns import Bool, Float32, Float64, Int64, NodeName
 from receiver.store import Label
 
@@ -81,8 +80,7 @@ def of(sample: Sample, known: Table | None) -> Lessons:
         typical &= marked | ~alerted
     if known is None:
         return Lessons(taught, typical)
-    behind = replace(known, node=known.node + len(table.nodes))
-    both = replace(joined([taught, behind]), weight=np.concatenate([weight, np.ones(len(known), np.float32)]))
+    both = replace(joined([taught, known]), weight=np.concatenate([weight, np.ones(len(known), np.float32)]))
     return Lessons(both, np.concatenate([typical, np.ones(len(known), bool)]))
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from models import table as tables
 from models.scenarios import dataset
@@ -58,29 +57,14 @@ def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Kn
         chosen = [number for number, name in enumerate(table.nodes) if of_node[name.node] == side]
         numbers = {table.nodes[number].node: before + place for place, number in enumerate(chosen)}
         attacks += [(numbers[one.node], one) for one in dataset.episodes(path) if one.node in numbers]
-        parts.append(_renumbered(table.select(features), chosen, before))
+        parts.append(_chosen(table.select(features), chosen))
         before += len(chosen)
-    return Known(joined(parts), tuple(attacks))
+    return Known(tables.joined(parts), tuple(attacks))
 
 
-def joined(parts: Sequence[Table]) -> Table:
-    """Tables of the same features as one, without weights: their nodes are numbered one after the other already."""
-    first = parts[0]
-    return replace(
-        first,
-        nodes=tuple(name for part in parts for name in part.nodes),
-        node=np.concatenate([part.node for part in parts]),
-        time_ms=np.concatenate([part.time_ms for part in parts]),
-        x=np.concatenate([part.x for part in parts]),
-        attack=np.concatenate([np.zeros(len(part), bool) if part.attack is None else part.attack for part in parts]),
-        time_text=pa.chunked_array([chunk for part in parts for chunk in part.time_text.chunks], pa.string()),
-        weight=None,
-    )
-
-
-def _renumbered(table: Table, chosen: Sequence[int], first: int) -> Table:
-    """The rows of these nodes, numbered from `first` on."""
+def _chosen(table: Table, chosen: Sequence[int]) -> Table:
+    """The rows of these nodes, which are all of its nodes then."""
     number = np.full(len(table.nodes), -1, np.int32)
-    number[list(chosen)] = np.arange(first, first + len(chosen))
+    number[list(chosen)] = np.arange(len(chosen))
     rows = table.take(number[table.node] >= 0)
     return replace(rows, nodes=tuple(table.nodes[node] for node in chosen), node=number[rows.node])

@@ -1,10 +1,10 @@
-"""Streams are cut, thinned and joined as they say."""
+"""Streams are cut and thinned as they say."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.detection.cases import START_MS, joined, node_table, spliced, thinned, without_labels
+from benchmarks.detection.cases import START_MS, node_table, spliced, thinned
 from models.table import Table
 
 
@@ -52,16 +52,3 @@ def test_where_even_one_attack_is_too_much_none_stays() -> None:
 
 def test_nothing_is_thinned_where_there_is_no_attack() -> None:
     assert kept("....", 0.05) == "...."
-
-
-def test_joined_tables_keep_their_nodes_apart() -> None:
-    both = joined([table("..#", "a"), table(".#", "b")])
-    assert [name.node for name in both.nodes] == ["a", "b"]
-    assert both.node.tolist() == [0, 0, 0, 1, 1]
-    assert both.attack is not None
-    assert both.attack.tolist() == [False, False, True, False, True]
-    assert len(both.take(both.node == 1).time_text) == 2
-
-
-def test_a_table_joined_with_one_without_labels_has_none() -> None:
-    assert joined([table("..#"), without_labels(table("."))]).attack is None

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.detection.cases import START_MS, Case, Episode, Stream, joined, node_table
+from benchmarks.detection.cases import START_MS, Case, Episode, Stream, node_table
 from benchmarks.detection.figures import Judged, figures, judged
 from benchmarks.detection.scoring import Scored
 from models.measures import Labelled
-from models.table import Table
+from models.table import Table, joined
 from receiver.columns import Float32, Int64
 
 FEATURES = ("cpu_sec_idle", "disk_read", "lis_conn", "udp_sock_inuse")

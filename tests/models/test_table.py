@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from models.table import read
+from models.table import joined, read
 from receiver.columns import NodeName
 from receiver.errors import DataError
 
@@ -161,3 +161,21 @@ def test_features_can_be_selected_by_name_and_order(tmp_path: Path) -> None:
 def test_a_first_row_stands_for_the_usual_time(tmp_path: Path) -> None:
     table = read(csv(tmp_path, "time,node,a", "100,m,1", "110,n,1", "105,m,1", "112,n,1", "115,m,1"))
     assert table.row_seconds().tolist() == [5, 5, 5, 2, 10]
+
+
+def test_joined_tables_keep_their_nodes_apart(tmp_path: Path) -> None:
+    two = read(csv(tmp_path, "time,node,a,attack", "10,m,1,0", "10,n,2,1", "20,n,3,1"))
+    one = read(csv(tmp_path, "time,node,a,attack", "10,o,4,0"))
+    both = joined([two, one])
+    assert [name.node for name in both.nodes] == ["m", "n", "o"]
+    assert both.node.tolist() == [0, 1, 1, 2]
+    assert both.node.dtype == np.int32
+    assert both.x[:, 0].tolist() == [1, 2, 3, 4]
+    assert both.attack is not None
+    assert both.attack.tolist() == [False, True, True, False]
+    assert both.take(both.node == 2).time_text.to_pylist() == ["10"]
+
+
+def test_a_table_joined_with_one_without_labels_has_none(tmp_path: Path) -> None:
+    labelled = read(csv(tmp_path, "time,node,a,attack", "10,m,1,1"))
+    assert joined([labelled, read(csv(tmp_path, "time,node,a", "10,n,1"))]).attack is None
