@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from scipy.signal import lfilter
 
 from models.table import Table
 from receiver.catalogue import load
@@ -113,18 +114,15 @@ def _drift(random: np.random.Generator, rows: int, step: float) -> Float64:
     """A standard normal that forgets itself in about two minutes."""
     keep = np.exp(-step / 120)
     kicks = random.normal(size=rows) * np.sqrt(1 - keep**2)
-    drift = np.empty(rows)
-    value = random.normal()
-    for row in range(rows):
-        value = keep * value + kicks[row]
-        drift[row] = value
-    return drift
+    return _following(kicks, keep, random.normal())
 
 
 def _trailing(value: Float64, seconds: float, step: float) -> Float64:
-    keep, out = np.exp(-step / seconds), np.empty(len(value))
-    level = value[0]
-    for row, now in enumerate(value):
-        level = keep * level + (1 - keep) * now
-        out[row] = level
-    return out
+    keep = np.exp(-step / seconds)
+    return _following((1 - keep) * value, keep, value[0])
+
+
+def _following(kicks: Float64, keep: float, start: float) -> Float64:
+    """Of what it was, each row keeps so much, and adds its kick."""
+    found: Float64 = lfilter([1], [1, -keep], kicks, zi=[keep * start])[0]
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,29 @@ SHIPPED = sorted((Path(models.__file__).parent / "shipped").glob("*.onnx"))
 
 @pytest.fixture(params=[*ALL, *SHIPPED], ids=lambda which: which if isinstance(which, str) else which.name)
 def model(request: pytest.FixtureRequest) -> Detector:
-    which = request.param
+    return loaded(request.param)
+
+
+@cache
+def loaded(which: str | Path) -> Detector:
     return detector(which) if isinstance(which, str) else Detector.load(which, FEATURES)
 
 
 @pytest.fixture
 def warm(model: Detector) -> tuple[Float32, Float32]:
     """Input and state of 40 nodes that have been watched for ten minutes."""
+    x, state = watched(model)
+    return x.copy(), state.copy()
+
+
+@cache
+def watched(model: Detector) -> tuple[Float32, Float32]:
     rows = table(nodes=40, seconds=600, step=10, seed=5)
     x = rows.x.reshape(-1, 40, len(FEATURES))
     state = np.tile(model.initial_state, (40, 1))
     for step in x:
         state = model.step(step, np.full(40, 10, np.float32), state).next_state
-    return x[-1].copy(), state
+    return x[-1], state
 
 
 def step(model: Detector, x: Float32, state: Float32, seconds: float = 10) -> StepResult:
