@@ -19,7 +19,7 @@ from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store.timescale import TimescaleStore, probe
 from receiver.store.timescale.migration import _ensure_policies, licence
-from receiver.store.timescale.schema import MIGRATIONS, statements_of
+from receiver.store.timescale.schema import MIGRATIONS, tables_of
 from tests.servers.timescale import TimescaleServer, empty_database
 from tests.store.data import (
     CATALOGUE,
@@ -281,7 +281,7 @@ def test_policies_are_set_where_the_licence_has_them_and_their_refusal_stops_not
     with psycopg.connect(timescale_dsn, autocommit=True) as connection:
         if licence(connection) == "apache":
             assert caplog.text == ""  # not even tried
-            _ensure_policies(connection, statements_of(CATALOGUE), 30)
+            _ensure_policies(connection, tables_of(CATALOGUE), 30)
             assert re.search(r"no compression or retention policy: .*apache", caplog.text)
         else:
             found = connection.execute(

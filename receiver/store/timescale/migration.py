@@ -20,8 +20,8 @@ from receiver.store.timescale.schema import (
     CREATE_VERSION,
     MIGRATIONS,
     REMOVE_RETENTION,
-    Statements,
-    statements_of,
+    Tables,
+    tables_of,
 )
 
 log = logging.getLogger(__name__)
@@ -32,24 +32,24 @@ def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention
 
     Policies of compression and retention are set where `retention_days` is given and the licence has them.
     """
-    statements = statements_of(catalogue)
+    tables = tables_of(catalogue)
     # Even where it changes nothing, ALTER TABLE waits for every reader and lets nobody past while it does; and who
     # only reads may have no right to it.
-    if not _is_current(connection, catalogue, statements):
+    if not _is_current(connection, catalogue, tables):
         try:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
                 _check_encoding(connection)
                 _ensure_extension(connection)
-                _ensure_tables(connection, statements)
-                _ensure_view(connection, catalogue, statements)
+                _ensure_tables(connection, tables)
+                _ensure_view(connection, catalogue, tables)
         except errors.InsufficientPrivilege as error:
             raise ConfigurationError(
                 f"TimescaleDB: {_first_line(error)}; the user needs the right to make tables in this database"
             ) from None
     # By who passes rows on, and by nobody who comes for a page: they lock the tables against every reader and writer.
     if retention_days is not None and licence(connection) == "timescale":
-        _ensure_policies(connection, statements, retention_days)
+        _ensure_policies(connection, tables, retention_days)
 
 
 def describe(connection: psycopg.Connection[Any]) -> str:
@@ -95,7 +95,7 @@ def _ensure_extension(connection: psycopg.Connection[Any]) -> None:
         ) from None
 
 
-def _ensure_tables(connection: psycopg.Connection[Any], statements: Statements) -> None:
+def _ensure_tables(connection: psycopg.Connection[Any], tables: Tables) -> None:
     connection.execute(CREATE_VERSION)
     found = connection.execute("SELECT max(version) FROM nodescore_schema").fetchone()
     version = int(found[0]) if found and found[0] is not None else 0
@@ -108,46 +108,46 @@ def _ensure_tables(connection: psycopg.Connection[Any], statements: Statements) 
         connection.execute(script)
     if version < len(MIGRATIONS):
         connection.execute("INSERT INTO nodescore_schema (version) VALUES (%s)", (len(MIGRATIONS),))
-    connection.execute(statements.create)
+    connection.execute(tables.create)
 
 
-def _ensure_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> None:
+def _ensure_view(connection: psycopg.Connection[Any], catalogue: Catalogue, tables: Tables) -> None:
     """Make the view anew where its columns are others: Postgres cannot insert a column into a view."""
-    if not _has_columns(connection, catalogue, statements):
-        connection.execute(f"DROP VIEW IF EXISTS {statements.view}")
-    connection.execute(statements.create_view)
+    if not _has_columns(connection, catalogue, tables):
+        connection.execute(f"DROP VIEW IF EXISTS {tables.view}")
+    connection.execute(tables.create_view)
 
 
-def _has_view(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
+def _has_view(connection: psycopg.Connection[Any], catalogue: Catalogue, tables: Tables) -> bool:
     """Whether it is there, whole, and of labels as they hold now: older versions made it of all of them."""
-    definition = connection.execute("SELECT pg_get_viewdef(to_regclass(%s))", (statements.view,)).fetchone()
+    definition = connection.execute("SELECT pg_get_viewdef(to_regclass(%s))", (tables.view,)).fetchone()
     of_now = definition is not None and "labels_now" in (definition[0] or "")
-    return of_now and _has_columns(connection, catalogue, statements)
+    return of_now and _has_columns(connection, catalogue, tables)
 
 
-def _has_columns(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
+def _has_columns(connection: psycopg.Connection[Any], catalogue: Catalogue, tables: Tables) -> bool:
     wanted = ["time", "cluster", "node", *catalogue.feature_names, "attack"]
     found = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum",
-        (statements.view,),
+        (tables.view,),
     ).fetchall()
     return [name for (name,) in found] == wanted
 
 
-def _is_current(connection: psycopg.Connection[Any], catalogue: Catalogue, statements: Statements) -> bool:
+def _is_current(connection: psycopg.Connection[Any], catalogue: Catalogue, tables: Tables) -> bool:
     """True where everything is there; the view is made last, and has every column of the rows."""
     if connection.execute("SELECT to_regclass('nodescore_schema')").fetchone() == (None,):
         return False
     version = connection.execute("SELECT max(version) FROM nodescore_schema").fetchone()
-    return version == (len(MIGRATIONS),) and _has_view(connection, catalogue, statements)
+    return version == (len(MIGRATIONS),) and _has_view(connection, catalogue, tables)
 
 
-def _ensure_policies(connection: psycopg.Connection[Any], statements: Statements, retention_days: float) -> None:
+def _ensure_policies(connection: psycopg.Connection[Any], tables: Tables, retention_days: float) -> None:
     try:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-            connection.execute(statements.compress)
-            for table in (statements.samples, statements.scores):
+            connection.execute(tables.compress)
+            for table in (tables.samples, tables.scores):
                 # Adding alone would leave an older policy of another length as it is.
                 connection.execute(REMOVE_RETENTION, (table,))
                 connection.execute(ADD_RETENTION, (table, retention_days * 24 * 3600))

@@ -1,4 +1,4 @@
-"""The tables of TimescaleDB: made, migrated, and the statements that depend on the catalogue.
+"""The tables of TimescaleDB: how they are made and migrated, and what is asked of those that all catalogues share.
 
     nodes          id, cluster, name
     models         id, version, features: the order of the vectors of this model's scores
@@ -163,73 +163,40 @@ READ_MUTES = (
     f"WHERE at >= {at()} ORDER BY at DESC, digest DESC LIMIT %s"
 )
 
-# Behind a selection of rows named s: the next block by (time, node). The first condition is for the planner, which
-# does not know that a comparison of pairs leaves out chunks.
-READ_BLOCK = (
-    f"WHERE s.time >= {at('%(last_ms)s')} AND (s.time, s.node) > ({at('%(last_ms)s')}, %(last_node)s) "
-    f"AND s.time < {at('%(until_ms)s')} AND (%(nodes)s::integer[] IS NULL OR s.node = ANY(%(nodes)s::integer[])) "
-    "ORDER BY s.time, s.node LIMIT %(limit)s"
-)
-
 DROP_CHUNKS = f"SELECT drop_chunks(%s, older_than => {at()})"  # [table, time_ms]
 REMOVE_RETENTION = "SELECT remove_retention_policy(%s, if_exists => true)"  # [table]
 ADD_RETENTION = "SELECT add_retention_policy(%s, drop_after => make_interval(secs => %s))"  # [table, seconds]
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
-    """The statements of one catalogue; in brackets their parameters."""
+class Tables:
+    """The tables of one catalogue; all names are quoted."""
 
-    samples: str  # quoted names of the tables
+    samples: str
     scores: str
+    features: tuple[str, ...]  # the columns of samples
     view: str
+    samples_in: str  # of one connection, and empty at the start of a transaction: what is to be merged
+    scores_in: str
     create: str
     create_view: str
-    add_samples: str  # COPY of rows that are not stored yet
-    add_scores: str
-    staging: str  # the tables of the next two, which are empty at the start of a transaction
-    stage_samples: str  # COPY of rows with their part, for a merge
-    stage_scores: str
-    merge_rows: str  # [part] a value wins over the stored one
-    merge_fills: str  # [part] a value is taken where none is stored
-    merge_scores: str  # [] a stored score stays
-    read_rows: str  # time in ms, node, model, x, feature…; bounded by READ_BLOCK
-    read_scores: str  # time in ms, node, model, score, x, contribution; bounded by READ_BLOCK
-    highest_score: (
-        str  # [since_ms, until_ms (inclusive), cluster, name] score, version, time_ms, features, x, contribution
-    )
-    score_before: str  # [cluster, name, before_ms] time_ms of the last one
-    score_after: str  # [cluster, name, after_ms] time_ms of the first one
-    highest_below: str  # [since_ms, until_ms, most] cluster, name, time_ms, score of the nodes never over the threshold
+    create_staging: str
     compress: str  # where the licence has it
 
 
-def statements_of(catalogue: Catalogue) -> Statements:
-    """The statements for this catalogue's tables."""
+def tables_of(catalogue: Catalogue) -> Tables:
+    """The tables for this catalogue's features."""
     samples, scores = f'"{catalogue.name}_samples"', f'"{catalogue.name}_scores"'
     samples_in, scores_in = f'"{catalogue.name}_samples_in"', f'"{catalogue.name}_scores_in"'
     view = f'"{catalogue.name}_dataset"'
-    names = [f'"{name}"' for name in catalogue.feature_names]
-    columns = ", ".join(names)
-    samples_columns, scores_columns = f"node, time, {columns}", "node, time, model, score, x, contribution"
-
-    def merge(first: str, second: str) -> str:
-        merged = {name: f"COALESCE({first}.{name}, {second}.{name})" for name in names}
-        changed = f"({', '.join(merged.values())}) IS DISTINCT FROM ({', '.join(f't.{name}' for name in names)})"
-        return (
-            f"INSERT INTO {samples} AS t ({samples_columns}) SELECT {samples_columns} FROM {samples_in} "
-            "WHERE part = %s ORDER BY time, node ON CONFLICT (time, node) DO UPDATE SET "
-            f"{', '.join(f'{name} = {value}' for name, value in merged.items())} WHERE {changed}"
-        )
-
-    near = (
-        f"SELECT {milliseconds('time')} FROM {scores} "
-        "WHERE node = (SELECT id FROM nodes WHERE cluster = %s AND name = %s) AND time"
-    )
-    return Statements(
+    names = tuple(f'"{name}"' for name in catalogue.feature_names)
+    return Tables(
         samples=samples,
         scores=scores,
+        features=names,
         view=view,
+        samples_in=samples_in,
+        scores_in=scores_in,
         create=f"""
             CREATE TABLE IF NOT EXISTS {samples} (
                 time timestamptz NOT NULL, node integer NOT NULL,
@@ -259,7 +226,7 @@ def statements_of(catalogue: Catalogue) -> Statements:
             f"ORDER BY l.created DESC, l.id DESC LIMIT 1), false)::integer AS attack "
             f"FROM {samples} s JOIN nodes n ON n.id = s.node"
         ),
-        staging=f"""
+        create_staging=f"""
             CREATE TEMP TABLE IF NOT EXISTS {samples_in} (
                 node integer, time timestamptz, {", ".join(f"{name} double precision" for name in names)}, part integer
             ) ON COMMIT DELETE ROWS;
@@ -267,38 +234,6 @@ def statements_of(catalogue: Catalogue) -> Statements:
                 node integer, time timestamptz, model integer, score real, x real[], contribution real[]
             ) ON COMMIT DELETE ROWS;
         """,
-        add_samples=f"COPY {samples} ({samples_columns}) FROM STDIN (FORMAT binary)",
-        add_scores=f"COPY {scores} ({scores_columns}) FROM STDIN (FORMAT binary)",
-        stage_samples=f"COPY {samples_in} ({samples_columns}, part) FROM STDIN (FORMAT binary)",
-        stage_scores=f"COPY {scores_in} ({scores_columns}) FROM STDIN (FORMAT binary)",
-        merge_rows=merge("EXCLUDED", "t"),
-        merge_fills=merge("t", "EXCLUDED"),
-        merge_scores=(
-            f"INSERT INTO {scores} ({scores_columns}) SELECT {scores_columns} "
-            f"FROM {scores_in} ORDER BY time, node ON CONFLICT (time, node) DO NOTHING"
-        ),
-        read_rows=(
-            f"SELECT {milliseconds('s.time')}, s.node, c.model, c.x, "
-            f"{', '.join(f's.{name}' for name in names)} "
-            f"FROM {samples} s LEFT JOIN {scores} c ON c.time = s.time AND c.node = s.node "
-            # Known from the rows' own bound, but not to the planner, which would join from the first score on.
-            f"AND c.time >= {at('%(last_ms)s')}"
-        ),
-        read_scores=(f"SELECT {milliseconds('s.time')}, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s"),
-        highest_score=(
-            f"SELECT s.score, m.version, {milliseconds('s.time')}, m.features, s.x, s.contribution FROM {scores} s "
-            "JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model "
-            f"WHERE s.time BETWEEN {at()} AND {at()} AND n.cluster = %s AND n.name = %s "
-            "ORDER BY s.score DESC NULLS LAST LIMIT 1"
-        ),
-        score_before=f"{near} < {at()} ORDER BY time DESC LIMIT 1",
-        score_after=f"{near} > {at()} ORDER BY time LIMIT 1",
-        highest_below=(
-            f"SELECT n.cluster, n.name, {milliseconds('p.time')}, p.score FROM (SELECT DISTINCT ON (node) "
-            f"node, time, score FROM {scores} WHERE time >= {at()} AND time < {at()} "
-            "ORDER BY node, score DESC NULLS LAST) p JOIN nodes n ON n.id = p.node WHERE p.score <= 1.0 "
-            "ORDER BY p.score DESC, n.cluster, n.name LIMIT %s"
-        ),
         compress="".join(
             f"""
             ALTER TABLE {table} SET (

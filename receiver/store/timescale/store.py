@@ -25,6 +25,7 @@ from receiver.store.mutes import MUTES_READ, Mute
 from receiver.store.protocol import Finished, Label, Peak, States
 from receiver.store.timescale.connection import PATIENCE_SECONDS, connect, translated
 from receiver.store.timescale.migration import describe, migrate
+from receiver.store.timescale.queries import READ_BLOCK, queries_of
 from receiver.store.timescale.schema import (
     ADD_LABEL,
     ADD_MUTE,
@@ -33,12 +34,11 @@ from receiver.store.timescale.schema import (
     FIND_NODES,
     LOAD_STATES,
     LOCK_LABEL,
-    READ_BLOCK,
     READ_LABEL_HISTORY,
     READ_LABELS,
     READ_MUTES,
     SAVE_STATES,
-    statements_of,
+    tables_of,
 )
 from receiver.store.timescale.writing import BlockWriter, storable
 from receiver.store.vectors import Vectors
@@ -53,10 +53,11 @@ class TimescaleStore:
     def __init__(self, connection: psycopg.Connection[Any], catalogue: Catalogue, secrets: Sequence[str]) -> None:
         self._connection = connection
         self._secrets = secrets
-        self._statements = statements_of(catalogue)
+        self._tables = tables_of(catalogue)
+        self._queries = queries_of(self._tables)
         self._features = list(catalogue.feature_names)
         self._ids: dict[int, int] = {}  # the writer's node ids → the database's
-        self._writer = BlockWriter(connection, self._statements, self._features)
+        self._writer = BlockWriter(connection, self._tables, self._features)
         self._vectors: Vectors[list[float]] = Vectors(
             self._features, self._features_of_model, lambda cells, _: np.array(cells, np.float32), lambda n: n
         )
@@ -113,7 +114,7 @@ class TimescaleStore:
 
     def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
         """Rows with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
-        for found in self._blocks(self._statements.read_rows, since_ms, until_ms, nodes):
+        for found in self._blocks(self._queries.rows, since_ms, until_ms, nodes):
             time_ms, node, model, x, *raw = zip(*found, strict=True)
             yield Rows(
                 node=np.array(node, np.int32),
@@ -124,7 +125,7 @@ class TimescaleStore:
 
     def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
         """Scores with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
-        for found in self._blocks(self._statements.read_scores, since_ms, until_ms, nodes):
+        for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
             time_ms, node, model, score, x, contribution = zip(*found, strict=True)
             yield Scores(
                 node=np.array(node, np.int32),
@@ -172,7 +173,7 @@ class TimescaleStore:
         """The label with the highest score of its interval, where it has none yet and there is one here."""
         if label.score is not None:
             return label
-        highest = self._fetch(self._statements.highest_score, (label.start_ms, label.end_ms, *label.name))
+        highest = self._fetch(self._queries.highest_score, (label.start_ms, label.end_ms, *label.name))
         if not highest:
             return label
         score, version, *seen = highest[0]
@@ -181,13 +182,13 @@ class TimescaleStore:
     def scored_around(self, name: NodeName, start_ms: int, end_ms: int) -> tuple[int | None, int | None]:
         """The times of a node's last score before an interval, and of its first one after it."""
         named = (storable(name.cluster), storable(name.node))
-        before = self._fetch(self._statements.score_before, (*named, start_ms))
-        after = self._fetch(self._statements.score_after, (*named, end_ms))
+        before = self._fetch(self._queries.score_before, (*named, start_ms))
+        after = self._fetch(self._queries.score_after, (*named, end_ms))
         return before[0][0] if before else None, after[0][0] if after else None
 
     def highest_below(self, since_ms: int, until_ms: int, most: int) -> list[Peak]:
         """Of the nodes that were never over the threshold in since ≤ time < until, those that came nearest to it."""
-        found = self._fetch(self._statements.highest_below, (since_ms, until_ms, most))
+        found = self._fetch(self._queries.highest_below, (since_ms, until_ms, most))
         return [Peak(NodeName(cluster, name), time_ms, score) for cluster, name, time_ms, score in found]
 
     def save_states(self, states: States) -> None:
@@ -213,7 +214,7 @@ class TimescaleStore:
         """Drop the chunks of rows and scores that are older as a whole; how many went."""
         gone = 0
         with self._transaction() as cursor:
-            for table in (self._statements.samples, self._statements.scores):
+            for table in (self._tables.samples, self._tables.scores):
                 cursor.execute(DROP_CHUNKS, (table, time_ms))
                 gone += cursor.rowcount
         return gone

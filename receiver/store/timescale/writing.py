@@ -9,8 +9,12 @@ rows at the turn of a chunk locked each other out, the whole block is merged in 
 Costs the server 7 µs a row that is new, 13 µs one that is merged.
 """
 
+# Identifiers in statements come from a Catalogue, which allows only a-z, 0-9 and _; values are always parameters.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +26,7 @@ from receiver.columns import Int32, Int64, Rows
 from receiver.store.protocol import Finished
 from receiver.store.timescale.binary_copy import render_samples, render_scores
 from receiver.store.timescale.novelty import Newest, Split, in_key_order
-from receiver.store.timescale.schema import Statements
+from receiver.store.timescale.schema import Tables
 
 # Blocks that are merged after one that was not as new as it seemed: a replica that always comes second tries one
 # block in so many, since each try that fails leaves dead rows to the server.
@@ -30,12 +34,55 @@ MERGE_AFTER_COLLISION = 20
 COLLISIONS = (errors.UniqueViolation, errors.DeadlockDetected)
 
 
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """Those that write to one catalogue's tables; in brackets their parameters."""
+
+    add_samples: str  # COPY of rows that are not stored yet
+    add_scores: str
+    stage_samples: str  # COPY of rows with their part, for a merge
+    stage_scores: str
+    merge_rows: str  # [part] a value wins over the stored one
+    merge_fills: str  # [part] a value is taken where none is stored
+    merge_scores: str  # [] a stored score stays
+
+
+def _statements_of(tables: Tables) -> _Statements:
+    samples, samples_in = tables.samples, tables.samples_in
+    columns = f"node, time, {', '.join(tables.features)}"
+    scores_columns = "node, time, model, score, x, contribution"
+
+    def merge(first: str, second: str) -> str:
+        merged = {name: f"COALESCE({first}.{name}, {second}.{name})" for name in tables.features}
+        stored = ", ".join(f"t.{name}" for name in tables.features)
+        return (
+            f"INSERT INTO {samples} AS t ({columns}) SELECT {columns} FROM {samples_in} "
+            "WHERE part = %s ORDER BY time, node ON CONFLICT (time, node) DO UPDATE SET "
+            f"{', '.join(f'{name} = {value}' for name, value in merged.items())} "
+            f"WHERE ({', '.join(merged.values())}) IS DISTINCT FROM ({stored})"
+        )
+
+    return _Statements(
+        add_samples=f"COPY {samples} ({columns}) FROM STDIN (FORMAT binary)",
+        add_scores=f"COPY {tables.scores} ({scores_columns}) FROM STDIN (FORMAT binary)",
+        stage_samples=f"COPY {samples_in} ({columns}, part) FROM STDIN (FORMAT binary)",
+        stage_scores=f"COPY {tables.scores_in} ({scores_columns}) FROM STDIN (FORMAT binary)",
+        merge_rows=merge("EXCLUDED", "t"),
+        merge_fills=merge("t", "EXCLUDED"),
+        merge_scores=(
+            f"INSERT INTO {tables.scores} ({scores_columns}) SELECT {scores_columns} "
+            f"FROM {tables.scores_in} ORDER BY time, node ON CONFLICT (time, node) DO NOTHING"
+        ),
+    )
+
+
 class BlockWriter:
     """Writes blocks through one connection, and remembers what is new to the database."""
 
-    def __init__(self, connection: psycopg.Connection[Any], statements: Statements, features: list[str]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], tables: Tables, features: list[str]) -> None:
         self._connection = connection
-        self._statements = statements
+        self._tables = tables
+        self._statements = _statements_of(tables)
         self._features = features
         self._newest_row, self._newest_score = Newest(), Newest()
         self._merge_next = 0  # blocks that are not tried as new ones
@@ -74,7 +121,7 @@ class BlockWriter:
         """
         if not len(split.known):
             return first_part
-        cursor.execute(self._statements.staging)
+        cursor.execute(self._tables.create_staging)
         part = split.part + np.int32(first_part)
         _copy(cursor, self._statements.stage_samples, _rendered(rows, split.known, part))
         end = int(part.max()) + 1
@@ -97,7 +144,7 @@ class BlockWriter:
             )
 
         if len(split.known):
-            cursor.execute(self._statements.staging)
+            cursor.execute(self._tables.create_staging)
             _copy(cursor, self._statements.stage_scores, rendered(split.known))
             cursor.execute(self._statements.merge_scores)
         if len(split.new):
