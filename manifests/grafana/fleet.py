@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from manifests.grafana.frame import frame, node_link, page_link, pages_url, values_of
+from manifests.grafana.frame import Panels, frame, node_link, page_link, pages_url, section, values_of
 from manifests.grafana.panels import (
     NONE_IS_GOOD,
     SCORE_COLORS,
@@ -58,65 +58,60 @@ def dashboard() -> Dashboard:
         )
     )
     built.with_variable(pages_url())
-    _numbers(built)
-    _nodes(built)
-    _alerts(built)
+    section(built, _numbers())
+    section(built, _nodes(), "Nodes")
+    section(built, _alerts(), "Alerts")
     return built
 
 
-def _numbers(built: Dashboard) -> None:
-    built.with_panel(
+def _numbers() -> Panels:
+    return [
         number(
             "Nodes scored",
             "Nodes whose last row is not older than the staleness limit, 5 minutes.",
             Query(f"count({SCORE})", "nodes"),
             "short",
-        )
-    ).with_panel(
+        ),
         number(
             "Over the threshold",
             "Nodes whose last score is over 1. An alert takes 2 of a node's last 3 rows.",
             Query(f"count({SCORE} > 1) or vector(0)", "nodes"),
             "short",
             colors=NONE_IS_GOOD,
-        )
-    ).with_panel(
+        ),
         number(
             "Alerts firing",
             "Alerts on nodes and clusters that fire in Prometheus now; muted nodes have none.",
             Query(f"count({ALERTS}) or vector(0)", "alerts"),
             "short",
             colors=NONE_IS_GOOD,
-        )
-    ).with_panel(
+        ),
         number(
             "Muted",
             "Nodes whose alerts somebody keeps quiet for a while. Their scores go on.",
             Query(f"count({MUTED_UNTIL} > time()) or vector(0)", "nodes"),
             "short",
-        )
-    ).with_panel(
+        ),
         number(
             "Not heard of",
             "Nodes that had a row within the last hour and have no score now.",
             Query(f"count({LAST_HEARD} unless on (cluster, node) {SCORE}) or vector(0)", "nodes"),
             "short",
             colors=NONE_IS_GOOD,
-        )
-    ).with_panel(
+        ),
         number(
             "Oldest score",
             "How old the last row of the node is that was heard of least lately.",
             Query(f"time() - min({LAST_ROW})", "age"),
             "s",
             colors={None: "green", 120: "yellow", 300: "red"},
-        )
-    )
+        ),
+    ]
 
 
-def _nodes(built: Dashboard) -> None:
-    built.with_row(Row("Nodes"))
-    built.with_panel(
+def _nodes() -> Panels:
+    bounds = f"clamp_max(ceil({SCORE} * {BUCKETS_A_UNIT}) / {BUCKETS_A_UNIT}, {LAST_BOUND})"
+    return [
         rows(
             "Nodes by score",
             "The 20 nodes with the highest score now: since when all their rows have been over 1, and the feature that "
@@ -137,9 +132,7 @@ def _nodes(built: Dashboard) -> None:
             ],
             sort="Score",
             width=14,
-        )
-    )
-    built.with_panel(
+        ),
         graph(
             "Highest scores",
             "The 10 nodes whose score was highest within the time that is shown. The dashed line is the threshold.",
@@ -149,9 +142,7 @@ def _nodes(built: Dashboard) -> None:
             height=10,
             alarm=True,
             links=[OPEN_NODE],
-        )
-    )
-    built.with_panel(
+        ),
         history(
             "Scores of nodes",
             "A line for each of the 40 nodes whose score was highest within the time that is shown; red is over the "
@@ -159,19 +150,14 @@ def _nodes(built: Dashboard) -> None:
             Query(f"{PEAK} and on (cluster, node) {HIGHEST % 40}", "{{cluster}} {{node}}"),
             "none",
             links=[OPEN_NODE],
-        )
-    )
-    bounds = f"clamp_max(ceil({SCORE} * {BUCKETS_A_UNIT}) / {BUCKETS_A_UNIT}, {LAST_BOUND})"
-    built.with_panel(
+        ),
         buckets(
             "Scores of all nodes",
             f"How many nodes have a score up to each bound; the uppermost bucket has all above {LAST_BOUND} too. "
             "A fleet that moves up as a whole has changed its work, or its model no longer fits.",
             Query(f'count_values("bound", {bounds})', "{{bound}}"),
             "none",
-        )
-    )
-    built.with_panel(
+        ),
         graph(
             "Features that make scores",
             "What each feature adds to the scores of all nodes over the contribution floor: the 10 largest now. "
@@ -179,13 +165,12 @@ def _nodes(built: Dashboard) -> None:
             [Query(f"topk(10, sum by (feature) ({SHARE}))", "{{feature}}")],
             "none",
             stacked=True,
-        )
-    )
+        ),
+    ]
 
 
-def _alerts(built: Dashboard) -> None:
-    built.with_row(Row("Alerts"))
-    built.with_panel(
+def _alerts() -> Panels:
+    return [
         rows(
             "Alerts that fire",
             "As Prometheus has them, before any silence of Alertmanager. What Nodescore says of a node, and the form "
@@ -193,14 +178,12 @@ def _alerts(built: Dashboard) -> None:
             [ALERTS],
             [Column("alertname", "Alert"), Column("severity", "Severity"), *NODE],
             height=8,
-        )
-    )
-    built.with_panel(
+        ),
         rows(
             "Nodes not heard of",
             "Nodes that had a row within the last hour and have no score now: gone, or without exporter, or renamed.",
             [f"({LAST_HEARD} unless on (cluster, node) {SCORE}) * 1000"],
             [*NODE, Column("Value #A", "Last row", "dateTimeFromNow")],
             height=8,
-        )
-    )
+        ),
+    ]

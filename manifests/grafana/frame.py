@@ -8,18 +8,23 @@ from grafana_foundation_sdk.builders.dashboard import (
     DashboardLink,
     DatasourceVariable,
     QueryVariable,
+    Row,
     TextBoxVariable,
 )
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import TimeZoneBrowser
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
+    Panel,
     VariableOption,
     VariableRefresh,
     VariableSort,
 )
 
 from manifests.grafana.panels import PROMETHEUS
+
+Panels = list[Builder[Panel]]
 
 TAG = "nodescore"
 # As in the alerts' link: the address at which Nodescore's pages are reached is put in its place.
@@ -44,6 +49,14 @@ def frame(uid: str, title: str, description: str, since: str) -> Dashboard:
         .link(others.as_dropdown(False).keep_time(True).include_vars(True))
         .with_variable(DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
+
+
+def section(built: Dashboard, panels: Panels, title: str = "") -> None:
+    """Add panels, below a row of this title, where it has one."""
+    if title:
+        built.with_row(Row(title))
+    for panel in panels:
+        built.with_panel(panel)
 
 
 def values_of(name: str, label: str, query: str, *, several: bool = False) -> QueryVariable:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import AnnotationQuery, Dashboard, DatasourceVariable, Row
+from grafana_foundation_sdk.builders.dashboard import AnnotationQuery, Dashboard, DatasourceVariable
 
 from manifests.grafana import store
-from manifests.grafana.frame import CHOSEN_NODE, NODE_UID, frame, one_of, page_link, pages_url, values_of
-from manifests.grafana.panels import PROMETHEUS, SCORE_COLORS, Query, bars, graph, number, peak
+from manifests.grafana.frame import (
+    CHOSEN_NODE,
+    NODE_UID,
+    Panels,
+    frame,
+    one_of,
+    page_link,
+    pages_url,
+    section,
+    values_of,
+)
+from manifests.grafana.panels import NONE_IS_GOOD, PROMETHEUS, SCORE_COLORS, Query, bars, graph, number, peak
 from receiver import catalogue, promql
 from receiver.catalogue import Feature
 
@@ -46,15 +56,15 @@ def dashboard() -> Dashboard:
     built.with_variable(pages_url())
     built.with_variable(DatasourceVariable("timescale").label("TimescaleDB").type(store.TIMESCALE_TYPE))
     built.annotation(AnnotationQuery().name("Alert").datasource(PROMETHEUS).expr(ALERT).enable(True).icon_color("red"))
-    _numbers(built)
-    _score(built)
-    _features(built)
+    section(built, _numbers())
+    section(built, _score(), "Score")
+    section(built, _features(), "Features, as node_exporter has them")
     built.with_row(store.row())
     return built
 
 
-def _numbers(built: Dashboard) -> None:
-    built.with_panel(
+def _numbers() -> Panels:
+    return [
         number(
             "Score",
             "Of the last row. Over 1 is anomalous.",
@@ -63,17 +73,15 @@ def _numbers(built: Dashboard) -> None:
             colors=SCORE_COLORS,
             none="not heard of",
             links=[OPEN],
-        )
-    ).with_panel(
+        ),
         number(
             "Alerts firing",
             "Whether NodeAnomalous fires: 2 of the last 3 rows are over 1, and the node is not muted.",
             Query(f"count({ALERT}) or vector(0)", "alerts"),
             "short",
-            colors={None: "green", 1: "red"},
+            colors=NONE_IS_GOOD,
             links=[SAY],
-        )
-    ).with_panel(
+        ),
         number(
             "Over 1 since",
             "Since when all rows have been over 1. What is usual on the node is not learnt meanwhile.",
@@ -81,8 +89,7 @@ def _numbers(built: Dashboard) -> None:
             "dateTimeFromNow",
             none="it is not",
             links=[SAY_SINCE],
-        )
-    ).with_panel(
+        ),
         number(
             "Muted until",
             "While a mute holds, the node raises no alert; scores and learning go on.",
@@ -90,29 +97,27 @@ def _numbers(built: Dashboard) -> None:
             "dateTimeFromNow",
             none="it is not",
             links=[MUTE],
-        )
-    ).with_panel(
+        ),
         number(
             "Last row",
             "When the row was scraped that the score is of.",
             Query(f"max(anomaly_last_row_timestamp_seconds{OF}) * 1000", "last row"),
             "dateTimeFromNow",
             none="not heard of",
-        )
-    ).with_panel(
+        ),
         number(
             "Model",
             "The version of the model that makes the scores now.",
             Query("max by (version) (anomaly_model_info) == 1", "{{version}}"),
             "short",
             named=True,
-        )
-    )
+        ),
+    ]
 
 
-def _score(built: Dashboard) -> None:
-    built.with_row(Row("Score"))
-    built.with_panel(
+def _score() -> Panels:
+    share = f"max by (feature) (anomaly_feature_contribution{OF})"
+    return [
         graph(
             "Score over time",
             "The highest score of each step; its median over the last rows, which the alert looks at; and what a "
@@ -127,10 +132,7 @@ def _score(built: Dashboard) -> None:
             height=9,
             alarm=True,
             links=[SAY, OPEN],
-        )
-    )
-    share = f"max by (feature) (anomaly_feature_contribution{OF})"
-    built.with_panel(
+        ),
         graph(
             "What made the score",
             "What each of the top features adds to the score, while it is over the contribution floor.",
@@ -139,36 +141,33 @@ def _score(built: Dashboard) -> None:
             width=16,
             stacked=True,
             links=[SAY],
-        )
-    )
-    built.with_panel(
+        ),
         bars(
             "What makes it now",
             "The same of the last row.",
             Query(f"sort_desc({share})", "{{feature}}"),
             "none",
             width=8,
-        )
-    )
+        ),
+    ]
 
 
-def _features(built: Dashboard) -> None:
+def _features() -> Panels:
     wanted = catalogue.load()
-    built.with_row(Row("Features, as node_exporter has them"))
     exprs = promql.expressions(wanted, OF_EXPORTER, "$__rate_interval")
-    for feature in wanted.features:
-        built.with_panel(
-            graph(
-                feature.name,
-                _described(feature),
-                [Query(exprs[feature.name], "{{instance}}")],
-                _unit(feature),
-                width=24 // FEATURES_A_ROW,
-                height=FEATURE_HEIGHT,
-                zero=feature.unit != "percent",
-                links=[SAY],
-            )
+    return [
+        graph(
+            feature.name,
+            _described(feature),
+            [Query(exprs[feature.name], "{{instance}}")],
+            _unit(feature),
+            width=24 // FEATURES_A_ROW,
+            height=FEATURE_HEIGHT,
+            zero=feature.unit != "percent",
+            links=[SAY],
         )
+        for feature in wanted.features
+    ]
 
 
 def _described(feature: Feature) -> str:
