@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from receiver.catalogue import Catalogue
+from tests.onnx_file import floats, inputs, save
 
 
 def write(
@@ -20,10 +21,6 @@ def write(
     offset: float = 0.0,
 ) -> Path:
     """Write the model to `path`; `quantiles` are those of its training rows, `offset` is added to all its scores."""
-    features = len(catalogue.feature_names)
-
-    def floats(name: str, *shape: int | str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     def constant(name: str, value: float) -> onnx.TensorProto:
         return helper.make_tensor(name, TensorProto.FLOAT, [], [value])
@@ -37,7 +34,7 @@ def write(
             helper.make_node("Add", ["counted_score", "offset"], ["score"]),
         ],
         "counting",
-        [floats("x", "N", features), floats("elapsed_seconds", "N"), floats("state", "N", 1)],
+        inputs(len(catalogue.feature_names)),
         [floats("score", "N"), floats("next_state", "N", 1)],
         [
             constant("one", 1.0),
@@ -47,16 +44,5 @@ def write(
             helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
         ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    metadata = {
-        "contract": "1",
-        "version": version,
-        "detector": "counting",
-        "created": "2026-11-20T08:00:00Z",
-        "features": json.dumps(catalogue.feature_names),
-        "initial_state": "[0.0]",
-        "provenance": json.dumps({"data": {"quantiles": quantiles or {}}}),
-    }
-    helper.set_model_props(model, {f"nodescore.{name}": value for name, value in metadata.items()})
-    onnx.save(model, path)
-    return path
+    provenance = json.dumps({"data": {"quantiles": quantiles or {}}})
+    return save(path, graph, catalogue.feature_names, version, provenance)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from receiver.catalogue import load
+from tests.onnx_file import floats, inputs, save
 
 FEATURES = load().feature_names
 BUSY_SHARE = 0.7
@@ -19,9 +18,6 @@ def write(path: Path, features: tuple[str, ...] = FEATURES, version: str = "busy
     """Write the model to `path`."""
     count = len(features)
     idle = features.index("cpu_sec_idle")
-
-    def floats(name: str, *shape: int | str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     only_idle = np.zeros((1, count), np.float32)
     only_idle[0, idle] = 1.0
@@ -48,20 +44,8 @@ def write(path: Path, features: tuple[str, ...] = FEATURES, version: str = "busy
     graph = helper.make_graph(
         nodes,
         "busy",
-        [floats("x", "N", count), floats("elapsed_seconds", "N"), floats("state", "N", 1)],
+        inputs(count),
         [floats("score", "N"), floats("next_state", "N", 1), floats("contribution", "N", count)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    metadata = {
-        "contract": "1",
-        "version": version,
-        "detector": "busy",
-        "created": "2026-11-20T08:00:00Z",
-        "features": json.dumps(features),
-        "initial_state": "[0.0]",
-        "provenance": "{}",
-    }
-    helper.set_model_props(model, {f"nodescore.{name}": value for name, value in metadata.items()})
-    onnx.save(model, path)
-    return path
+    return save(path, graph, features, version)
