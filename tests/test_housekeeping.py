@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from receiver.errors import StoreUnavailable
 from receiver.housekeeping import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Housekeeping
+from receiver.pipeline import Pipeline
 from tests import counting_model
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
@@ -38,20 +40,26 @@ def test_a_full_disk_budget_asks_the_sender_to_wait(tmp_path: Path) -> None:
             pipeline.ingest(body(1, scrape(1)), HEADERS[1], NOW_MS)
 
 
+def kept_records(pipeline: Pipeline) -> Callable[[int, list[Series]], int]:
+    """Takes in the samples of a step and lets all rows of it leave; how many records the journal has then."""
+    house = Housekeeping(pipeline, NOW_MS)
+
+    def records(step: int, samples: list[Series]) -> int:
+        at_ms = NOW_MS + step * STEP_MS
+        pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
+        pipeline.flush(at_ms + DEADLINE_MS)
+        house.keep(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
+        return int(pipeline.store.journal.records)
+
+    return records
+
+
 def test_the_journal_is_kept_for_rows_that_lack_a_sample_and_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
     with running(tmp_path, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
-        house = Housekeeping(pipeline, NOW_MS)
-
-        def records(step: int, samples: list[Series]) -> int:
-            at_ms = NOW_MS + step * STEP_MS
-            pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
-            pipeline.flush(at_ms + DEADLINE_MS)
-            house.keep(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
-            return int(pipeline.store.journal.records)
-
+        records = kept_records(pipeline)
         trimmed = [records(step, scrape(step)) for step in range(10)]
         assert max(trimmed) < 6
         torn = [records(10, scrape(10)[1:])] + [records(step, scrape(step)) for step in range(11, 20)]
@@ -65,20 +73,11 @@ def test_the_journal_is_kept_for_an_hour_for_series_that_fall_silent_without_a_m
 ) -> None:
     monkeypatch.setattr("receiver.pipeline.SPARE_SAMPLES", 0)
     with running(tmp_path, max_rate_gap_seconds=20, late_horizon_seconds=1) as pipeline:
-        house = Housekeeping(pipeline, NOW_MS)
-
-        def records(step: int, instances: list[str]) -> int:
-            at_ms = NOW_MS + step * STEP_MS
-            samples = [one for instance in instances for one in scrape(step, instance)]
-            pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
-            pipeline.flush(at_ms + DEADLINE_MS)
-            house.keep(at_ms + DEADLINE_MS, at_ms + DEADLINE_MS)
-            return int(pipeline.store.journal.records)
-
-        assert [records(step, ["a:9100", "b:9100"]) for step in range(10)][-1] < 6
-        kept = [records(step, ["a:9100"]) for step in range(10, 360, 10)]
+        records = kept_records(pipeline)
+        assert [records(step, [*scrape(step, "a:9100"), *scrape(step, "b:9100")]) for step in range(10)][-1] < 6
+        kept = [records(step, scrape(step, "a:9100")) for step in range(10, 360, 10)]
         assert kept == list(range(kept[0], kept[0] + 35))
-        assert [records(step, ["a:9100"]) for step in range(370, 380)][-1] < 6
+        assert [records(step, scrape(step, "a:9100")) for step in range(370, 380)][-1] < 6
 
 
 def test_near_the_disk_budget_rows_that_lack_a_sample_are_given_up_and_counted(tmp_path: Path) -> None:

@@ -69,13 +69,24 @@ def secured(prometheus_yml: str, ca: Path) -> str:
     return yaml.safe_dump(document)
 
 
-@pytest.mark.real("prometheus", "node_exporter", "openssl")
-def test_prometheus_writes_and_scrapes_over_tls_with_credentials_and_through_a_renewal(
-    run_server: Runner, tmp_path: Path
-) -> None:
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Who signs the service's certificate."""
     authority = Authority(tmp_path)
     authority.certificate("server", "IP:127.0.0.1")
-    nodescore = run_server(Guarded(tmp_path, authority))
+    return authority
+
+
+@pytest.fixture
+def nodescore(run_server: Runner, authority: Authority, tmp_path: Path) -> Nodescore:
+    """The service, running."""
+    return run_server(Guarded(tmp_path, authority))
+
+
+@pytest.mark.real("prometheus", "node_exporter", "openssl")
+def test_prometheus_writes_and_scrapes_over_tls_with_credentials_and_through_a_renewal(
+    run_server: Runner, nodescore: Nodescore, authority: Authority, tmp_path: Path
+) -> None:
     exporter = run_server(NodeExporter(tmp_path))
     plain = configuration({"machine": exporter.address}, [Receiver(nodescore.address, "v2")])
     prometheus = run_server(Prometheus(secured(plain, authority.own.file), tmp_path))
@@ -100,11 +111,8 @@ def test_prometheus_writes_and_scrapes_over_tls_with_credentials_and_through_a_r
 
 @pytest.mark.real("openssl")
 def test_a_certificate_is_renewed_twice_while_many_write_and_scrape_and_none_fails(
-    run_server: Runner, tmp_path: Path
+    nodescore: Nodescore, authority: Authority
 ) -> None:
-    authority = Authority(tmp_path)
-    authority.certificate("server", "IP:127.0.0.1")
-    nodescore = run_server(Guarded(tmp_path, authority))
     tls = ssl.create_default_context(cafile=authority.own.file)
     done = threading.Event()
 
