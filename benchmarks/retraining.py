@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.scenarios import known
+from benchmarks.recordings import recorded
 from receiver import own_process, registry
 from receiver.catalogue import Catalogue, load
 from receiver.columns import Float32, NodeName, Rows, Scores
@@ -97,10 +97,7 @@ def fill(settings: Settings, days: float, nodes: int) -> int:
 
 def quiet(catalogue: Catalogue) -> Float32:
     """Recorded rows without an attack [R, F], node after node."""
-    recordings = known.read("train", catalogue.feature_names)
-    if recordings is None:
-        raise FileNotFoundError("the recorded sessions are not there")
-    table = recordings.table.normal()
+    table = recorded("train", catalogue.feature_names).table.normal()
     return table.x[np.lexsort((table.time_ms, table.node))]
 
 

@@ -1,8 +1,9 @@
 """The EKS nodes in seven rounds: rows labelled attack or not, attacks in half of the time.
 
-In: the folder of `eks-node`. Out: a `Course`, the model to begin with, and what makes figures. The first model knows
-quiet rows of our own recordings and nothing of these nodes. Rounds are judged by the rows: accuracy, and the share of
-normal rows that are called attacks, over the nodes of a round; the gain by blocks of rows, paired.
+In: the folder of `eks-node`. Out: a `Course`, the model to begin with, and what makes figures. Raises `DataError`.
+The first model knows quiet rows of our own recordings and nothing of these nodes. Rounds are judged by the rows:
+accuracy, and the share of normal rows that are called attacks, over the nodes of a round; the gain by blocks of rows,
+paired.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from benchmarks.detection import eks
 from benchmarks.detection.compare import paired
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY
 from benchmarks.prequential.rounds import Course, Went, rounds_of
+from benchmarks.recordings import recorded
 from models import train
 from models.detectors import DEFAULT, supervised
 from models.retraining.lessons import Lessons
-from models.scenarios import known
 from models.table import Table, joined
 from receiver.columns import Bool, Float64
 
@@ -35,10 +36,7 @@ SEED = 0
 def course(folder: Path) -> tuple[Course, onnx.ModelProto, Callable[[Course, Mapping[str, Went]], dict[str, Any]]]:
     """The three workloads side by side."""
     stream = joined(list(eks.nodes(folder, "test").values()))
-    recordings = known.read("train", stream.features)
-    if recordings is None:
-        raise FileNotFoundError("the recorded sessions are not there")
-    quiet = replace(recordings.table.normal(), attack=None)
+    quiet = replace(recorded("train", stream.features).table.normal(), attack=None)
     start, _ = train.fit(quiet, DEFAULT, FALSE_ALERTS_PER_NODE_DAY, "budget")
     everything = np.ones(len(stream), bool)
     return Course(stream, rounds_of(stream, ROUNDS), everything, None, _train), start, figures

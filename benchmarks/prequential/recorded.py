@@ -1,8 +1,9 @@
 """Our own recordings in four rounds: alerts, on nodes that no model has learnt from, in service as it is.
 
-Out: a `Course`, the model to begin with, and what makes figures. It begins as a fresh installation does, with a model
-of the recorded attacks on other nodes, and every later one learns from these too. Attacks of every second kind are
-never spoken of, in alerts or audits. Judged by recall within 60 s, of both halves of the kinds, and by false alerts.
+Out: a `Course`, the model to begin with, and what makes figures. Raises `DataError`. It begins as a fresh
+installation does, with a model of the recorded attacks on other nodes, and every later one learns from these too.
+Attacks of every second kind are never spoken of, in alerts or audits. Judged by recall within 60 s, of both halves of
+the kinds, and by false alerts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import onnx
 
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY
 from benchmarks.prequential.rounds import Course, Went, rounds_of
+from benchmarks.recordings import recorded
 from models import train
 from models.detectors import DEFAULT
 from models.measures import Labelled, find
 from models.retraining.lessons import Lessons
-from models.scenarios import known
 from models.scenarios.known import Known
 from receiver.catalogue import load
 
@@ -30,9 +31,7 @@ SOON_SECONDS = 60
 def course() -> tuple[Course, onnx.ModelProto, Callable[[Course, Mapping[str, Went]], dict[str, Any]]]:
     """The nodes that test."""
     features = load().feature_names
-    teaching, tested = known.read("train", features), known.read("measure", features)
-    if teaching is None or tested is None:
-        raise FileNotFoundError("the recorded sessions are not there")
+    teaching, tested = recorded("train", features), recorded("measure", features)
     order = np.lexsort((tested.table.time_ms, tested.table.node))
     stream = tested.table.take(order)
     kinds = sorted({attack.kind for _, attack in tested.attacks})

@@ -1,0 +1,17 @@
+"""One half of the recorded attacks, for what cannot be measured without. Raises `DataError` where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.scenarios import dataset, known
+from models.scenarios.known import Known, Side
+from receiver.errors import DataError
+
+
+def recorded(side: Side, features: Sequence[str]) -> Known:
+    """The nodes that models learn from, or those that they are tested on, with these features."""
+    found = known.read(side, features)
+    if found is None:
+        raise DataError(f"{dataset.DATA}: no recorded sessions with these features")
+    return found
