@@ -176,31 +176,8 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state", larg
     z = graph.op("Clip", unclipped, graph.const(-largest), graph.const(largest))
 
     def following(rate: str) -> tuple[Following, ...]:
-        row = graph.op("Clip", seconds, graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS * prior.stretch))
-        rated = graph.op("Mul", row, graph.op("Unsqueeze", rate, graph.const([1], np.int64)))
-        grown = graph.op("Less", graph.const(INFANT_SECONDS * prior.stretch), age)
-        weight = graph.op("Where", grown, rated, row)
-        new = graph.op("Less", age, graph.const(FIRST_ROW_SECONDS / 2))
-        weight = graph.op("Mul", graph.op("Where", new, graph.const(FIRST_ROW_SECONDS), weight), present)
-
-        fastest = graph.op("Gather", unclipped, graph.const([0], np.int64), axis=1)
-        trusting = graph.op("Less", age, graph.const(TRUSTING_SECONDS * prior.stretch))
-        lesson, slowness = _lesson(graph, fastest, prior.direction)
-        lesson = graph.op("Mul", graph.op("Where", trusting, fastest, lesson), sigma)
-        slowed = graph.op("Mul", weight, graph.op("Where", trusting, graph.const(1), slowness))
-        older = graph.op("Add", age, slowed)
-        lesson = graph.op("Mul", graph.op("Div", slowed, older), lesson)
-        cut = graph.op("Clip", fastest, graph.const(-HUBER), graph.const(HUBER))
-        wider = graph.op("Sub", graph.op("Mul", cut, cut), graph.const(1))
-        older = graph.op("Add", older, graph.const(prior.variance_seconds * prior.stretch))
-        wider = graph.op("Mul", graph.op("Div", slowed, older), wider)
-        wider = graph.op("Add", variance, graph.op("Mul", variance, wider))
-        learnt = (
-            averages,
-            graph.op("Add", level, lesson),
-            graph.op("Max", wider, graph.const(prior.least)),
-            graph.op("Min", graph.op("Add", age, weight), graph.const(LEVEL_SECONDS)),
-        )
+        weight = graph.op("Mul", _weight(graph, seconds, age, rate, prior.stretch), present)
+        learnt = (averages, *_learnt(graph, prior, _Baseline(level, variance, sigma, age), unclipped, weight))
         taught = graph.op("Mul", weight, graph.op("Sub", whole, level))
 
         def flat(branch: Graph, before: Visit) -> tuple[str]:
@@ -218,6 +195,47 @@ def _gains(graph: Graph, seconds: str, prior: Prior) -> str:
     """1 − 2^(−elapsed / half-life) [N, H, 1] for each half-life."""
     speeds = -np.log(2) / np.array(prior.half_lives)[None, :, None]
     return graph.op("Sub", graph.const(1), graph.op("Exp", graph.op("Mul", seconds, graph.const(speeds))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """What a node's rows are held against [N, 1, F]."""
+
+    level: str
+    variance: str
+    sigma: str
+    age: str  # seconds learnt
+
+
+def _weight(graph: Graph, seconds: str, age: str, rate: str, stretch: float) -> str:
+    """How many seconds of learning a row is [N, 1, F], at this rate [N, 1]."""
+    row = graph.op("Clip", seconds, graph.const(MIN_ROW_SECONDS), graph.const(MAX_ROW_SECONDS * stretch))
+    rated = graph.op("Mul", row, graph.op("Unsqueeze", rate, graph.const([1], np.int64)))
+    grown = graph.op("Less", graph.const(INFANT_SECONDS * stretch), age)
+    weight = graph.op("Where", grown, rated, row)
+    new = graph.op("Less", age, graph.const(FIRST_ROW_SECONDS / 2))
+    return graph.op("Where", new, graph.const(FIRST_ROW_SECONDS), weight)
+
+
+def _learnt(graph: Graph, prior: Prior, own: _Baseline, deviation: str, weight: str) -> tuple[str, str, str]:
+    """Level, variance and age after a row of this weight, whose averages deviate so many σ [N, H, F]."""
+    fastest = graph.op("Gather", deviation, graph.const([0], np.int64), axis=1)
+    trusting = graph.op("Less", own.age, graph.const(TRUSTING_SECONDS * prior.stretch))
+    lesson, slowness = _lesson(graph, fastest, prior.direction)
+    lesson = graph.op("Mul", graph.op("Where", trusting, fastest, lesson), own.sigma)
+    slowed = graph.op("Mul", weight, graph.op("Where", trusting, graph.const(1), slowness))
+    older = graph.op("Add", own.age, slowed)
+    lesson = graph.op("Mul", graph.op("Div", slowed, older), lesson)
+    cut = graph.op("Clip", fastest, graph.const(-HUBER), graph.const(HUBER))
+    wider = graph.op("Sub", graph.op("Mul", cut, cut), graph.const(1))
+    older = graph.op("Add", older, graph.const(prior.variance_seconds * prior.stretch))
+    wider = graph.op("Mul", graph.op("Div", slowed, older), wider)
+    wider = graph.op("Add", own.variance, graph.op("Mul", own.variance, wider))
+    return (
+        graph.op("Add", own.level, lesson),
+        graph.op("Max", wider, graph.const(prior.least)),
+        graph.op("Min", graph.op("Add", own.age, weight), graph.const(LEVEL_SECONDS)),
+    )
 
 
 def _lesson(graph: Graph, deviation: str, direction: Float64) -> tuple[str, str]:
