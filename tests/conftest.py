@@ -15,7 +15,7 @@ from tests import shared_folder
 from tests.servers import places
 from tests.servers.netns import Network, network
 from tests.servers.process import Runner
-from tests.servers.timescale import TimescaleServer, empty_database, timescale_server
+from tests.servers.timescale import TimescaleServer, database_with_extension, empty_database, timescale_server
 
 # A machine that others use too must not fail an example for being slow.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -107,10 +107,17 @@ def timescale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimescaleSer
         yield server
 
 
+@pytest.fixture(scope="session")
+def timescale_template(timescale: TimescaleServer) -> Iterator[str]:
+    """The database of which each test gets a copy."""
+    with database_with_extension(timescale) as name:
+        yield name
+
+
 @pytest.fixture
-def timescale_dsn(timescale: TimescaleServer) -> Iterator[str]:
-    """The DSN, as superuser, of an empty database of this test's own on a TimescaleDB."""
-    with empty_database(timescale) as dsn:
+def timescale_dsn(timescale: TimescaleServer, timescale_template: str) -> Iterator[str]:
+    """The DSN, as superuser, of a database of this test's own with TimescaleDB and nothing else."""
+    with empty_database(timescale, timescale_template) as dsn:
         yield dsn
 
 

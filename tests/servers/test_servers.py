@@ -50,11 +50,11 @@ def test_an_alertmanager_starts_empty(run_server: Runner, tmp_path: Path) -> Non
     assert run_server(Alertmanager(tmp_path)).alerts() == []
 
 
-def test_a_timescale_database_is_empty_and_takes_the_extension(timescale_dsn: str) -> None:
+def test_a_timescale_database_has_the_extension_and_nothing_else(timescale_dsn: str) -> None:
     with psycopg.connect(timescale_dsn, autocommit=True) as connection:
-        extensions = connection.execute("SELECT extname FROM pg_extension").fetchall()
-        assert extensions == [("plpgsql",)]
-        connection.execute("CREATE EXTENSION timescaledb")
+        extensions = connection.execute("SELECT extname FROM pg_extension ORDER BY extname").fetchall()
+        assert extensions == [("plpgsql",), ("timescaledb",)]
+        assert connection.execute("SELECT FROM pg_tables WHERE schemaname = 'public'").fetchall() == []
         connection.execute("CREATE TABLE t (time timestamptz NOT NULL)")
         connection.execute("SELECT create_hypertable('t', by_range('time'))")
 

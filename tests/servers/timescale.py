@@ -176,11 +176,12 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def empty_database(server: TimescaleServer) -> Iterator[str]:
-    """The DSN of a new database without any extension or table of ours, dropped afterwards."""
+def empty_database(server: TimescaleServer, template: str = "template0") -> Iterator[str]:
+    """The DSN of a new database, dropped afterwards: without any extension, or a copy of another database."""
     name = f"nodescore_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        connection.execute(made)
     try:
         yield urlsplit(server.dsn)._replace(path=f"/{name}").geturl()
     finally:
@@ -188,3 +189,17 @@ def empty_database(server: TimescaleServer) -> Iterator[str]:
             server.start()
         with psycopg.connect(server.dsn, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def database_with_extension(server: TimescaleServer) -> Iterator[str]:
+    """The name of a database that has the extension and no table of ours: copying it is faster than making another."""
+    with empty_database(server) as dsn:
+        name = urlsplit(dsn).path.removeprefix("/")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION timescaledb")
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            # TimescaleDB's own workers look into every database, and one that is looked into cannot be copied.
+            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        yield name

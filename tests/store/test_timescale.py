@@ -40,6 +40,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
+def bare_dsn(timescale: TimescaleServer) -> Iterator[str]:
+    """The DSN of a database without any extension."""
+    with empty_database(timescale) as dsn:
+        yield dsn
+
+
+@pytest.fixture
 def database(timescale_dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """A connection of the test's own to the store's database."""
     with psycopg.connect(timescale_dsn, autocommit=True) as connection:
@@ -121,12 +128,12 @@ def test_a_catalogue_that_gained_features_gets_their_columns(
     assert stored_rows(timescale_store) == {(PUMP, T0): (1, 2, 3)}
 
 
-def test_services_that_start_at_once_make_the_tables_once(timescale_dsn: str) -> None:
+def test_services_that_start_at_once_make_the_tables_once(bare_dsn: str) -> None:
     errors: list[Exception] = []
 
     def start() -> None:
         try:
-            TimescaleStore.connect(timescale_dsn, CATALOGUE).close()
+            TimescaleStore.connect(bare_dsn, CATALOGUE).close()
         except Exception as error:
             errors.append(error)
 
@@ -151,11 +158,11 @@ def test_naming_known_nodes_again_uses_up_no_ids(timescale_store: TimescaleStore
     assert sorted(timescale_store.nodes()) == [1, 2, 3, 4]
 
 
-def test_a_database_without_the_extension_and_a_user_without_the_right_to_make_it(timescale: TimescaleServer) -> None:
-    with empty_database(timescale) as dsn, psycopg.connect(dsn, autocommit=True) as admin:
+def test_a_database_without_the_extension_and_a_user_without_the_right_to_make_it(bare_dsn: str) -> None:
+    with psycopg.connect(bare_dsn, autocommit=True) as admin:
         admin.execute("CREATE ROLE plain LOGIN PASSWORD 'sesame-street'")
         admin.execute("GRANT ALL ON SCHEMA public TO plain")
-        parts = urlsplit(dsn)
+        parts = urlsplit(bare_dsn)
         as_plain = parts._replace(netloc=f"plain:sesame-street@{parts.hostname}:{parts.port}").geturl()
         try:
             with pytest.raises(ConfigurationError, match="superuser run CREATE EXTENSION timescaledb"):
@@ -168,7 +175,6 @@ def test_a_database_without_the_extension_and_a_user_without_the_right_to_make_i
 def test_a_user_without_the_right_to_make_tables(
     timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    database.execute("CREATE EXTENSION timescaledb")
     database.execute("CREATE ROLE reader LOGIN PASSWORD 'sesame-street'")
     parts = urlsplit(timescale_dsn)
     as_reader = parts._replace(netloc=f"reader:sesame-street@{parts.hostname}:{parts.port}").geturl()
@@ -263,14 +269,12 @@ def test_without_psycopg_the_import_says_what_to_install() -> None:
     assert "ConfigurationError: a TimescaleDB is configured, but psycopg is not installed" in done.stderr
 
 
-def test_a_probe_says_what_is_there_and_changes_nothing(timescale_dsn: str) -> None:
-    assert "TimescaleDB to be made" in probe(timescale_dsn)
-    with psycopg.connect(timescale_dsn) as database:
+def test_a_probe_says_what_is_there_and_changes_nothing(bare_dsn: str) -> None:
+    assert "TimescaleDB to be made" in probe(bare_dsn)
+    with psycopg.connect(bare_dsn) as database:
         assert database.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is None
-    TimescaleStore.connect(timescale_dsn, CATALOGUE).close()
-    assert re.fullmatch(
-        r"PostgreSQL \d+\.\d+.* at .+:\d+, TimescaleDB \d+\.\d+\.\d+, licence \w+", probe(timescale_dsn)
-    )
+    TimescaleStore.connect(bare_dsn, CATALOGUE).close()
+    assert re.fullmatch(r"PostgreSQL \d+\.\d+.* at .+:\d+, TimescaleDB \d+\.\d+\.\d+, licence \w+", probe(bare_dsn))
 
 
 def test_policies_are_set_where_the_licence_has_them_and_their_refusal_stops_nothing(
