@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.load import Load, Outcome
-from tests.faults.postgres_proxy import Cut, LoseCommit, Proxy
+from tests.faults.postgres_proxy import Cut, LoseCommit, PostgresProxy
 from tests.servers.process import wait_until
 from tests.servers.timescale import TimescaleServer
 
@@ -23,7 +23,7 @@ def stop_database(load: Load, server: TimescaleServer, times: int, seconds: floa
     return load.finish("TimescaleDB down", times)
 
 
-def break_copies(load: Load, proxy: Proxy, times: int) -> Outcome:
+def break_copies(load: Load, proxy: PostgresProxy, times: int) -> Outcome:
     """Break the connection within a COPY or between a COMMIT and its answer; between two, a block may pass."""
     for _ in range(times):
         proxy.strike(LoseCommit() if load.random.random() < 0.3 else Cut(load.random.randrange(MOST_COPY_BYTES)))
@@ -32,7 +32,7 @@ def break_copies(load: Load, proxy: Proxy, times: int) -> Outcome:
     return load.finish("connection cut within COPY or at COMMIT", proxy.strikes)
 
 
-def answer_slowly(load: Load, proxy: Proxy, seconds: float) -> Outcome:
+def answer_slowly(load: Load, proxy: PostgresProxy, seconds: float) -> Outcome:
     """Each answer of the server comes late for a while."""
     load.go_on(2000)
     proxy.delay_seconds = SLOW_ANSWER_SECONDS

@@ -1,6 +1,6 @@
 """A TCP proxy before Postgres that understands enough of its protocol to strike at the worst moment.
 
-`Proxy.strike` says what befalls each next connection, once:
+`PostgresProxy.strike` says what befalls each next connection, once:
 - `Cut(copy_bytes)`: the connection breaks in the middle of a COPY, after so many bytes of its data.
 - `LoseCommit()`: the server gets the COMMIT and does it, and its answer is lost.
 Besides, `delay_seconds` holds up each of the server's answers.
@@ -13,14 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-READ_BYTES = 16 * 1024
+from tests.servers.proxy import READ_BYTES, Proxy, shut
 
 
 @dataclass(frozen=True)
@@ -74,21 +70,14 @@ class Messages:
                 self._started = self._started or length != 8
 
 
-class Proxy:
+class PostgresProxy(Proxy):
     """Passes bytes between its own port and a server."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._server = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         self.delay_seconds = 0.0
         self.strikes = 0  # that have befallen a connection
         self._strikes: deque[Strike] = deque()
-        self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        super().__init__(host, port)
 
     def strike(self, *strikes: Strike) -> None:
         """One for each of the next connections that live long enough."""
@@ -98,43 +87,6 @@ class Proxy:
     def strikes_left(self) -> int:
         """How many have not befallen a connection."""
         return len(self._strikes)
-
-    def end(self) -> None:
-        """Cut every connection and give up the port."""
-        self._ended.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        with self._lock:
-            _shut(*self._sockets)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(self._server)
-            except OSError:
-                client.close()
-                continue
-            with self._lock:
-                self._sockets |= {client, server}
-            thread = threading.Thread(target=self._pass, args=(client, server), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _pass(self, client: socket.socket, server: socket.socket) -> None:
-        answers = threading.Thread(target=self._to_client, args=(client, server), daemon=True)
-        answers.start()
-        self._to_server(client, server)
-        answers.join()
-        with self._lock:
-            self._sockets -= {client, server}
-        client.close()
-        server.close()
 
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
         messages = Messages()
@@ -155,33 +107,15 @@ class Proxy:
                         return
                     case _:
                         server.sendall(data)
-        _shut(client, server)
+        shut(client, server)
 
     def _to_client(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(READ_BYTES):
                 self._ended.wait(self.delay_seconds)
                 client.sendall(data)
-        _shut(client, server)
+        shut(client, server)
 
     def _struck(self) -> None:
         self._strikes.popleft()
         self.strikes += 1
-
-
-def _shut(*ends: socket.socket) -> None:
-    for one in ends:
-        with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def proxy_to(dsn: str) -> Iterator[tuple[Proxy, str]]:
-    """A proxy before a server, and the server's DSN through it."""
-    parts = urlsplit(dsn)
-    proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
-    user = parts.netloc.rpartition("@")[0]
-    try:
-        yield proxy, parts._replace(netloc=f"{user}@127.0.0.1:{proxy.port}").geturl()
-    finally:
-        proxy.end()

@@ -10,8 +10,9 @@ import pytest
 
 from tests.faults import clocks, disks, kills, lags, outages
 from tests.faults.load import ASSEMBLY_DEADLINE_SECONDS, DATA_FOLDER, Outcome, under_load
-from tests.faults.postgres_proxy import proxy_to
+from tests.faults.postgres_proxy import PostgresProxy
 from tests.servers import places
+from tests.servers.proxy import proxy_to
 from tests.servers.timescale import GivenServer, TimescaleServer
 
 Hold = Callable[[Outcome], None]
@@ -55,7 +56,10 @@ def test_timescaledb_goes_down_and_comes_back(
 def test_the_connection_to_timescaledb_is_cut_within_a_copy_and_at_a_commit(
     tmp_path: Path, seed: int, timescale_dsn: str, hold_to_account: Hold
 ) -> None:
-    with proxy_to(timescale_dsn) as (proxy, dsn), under_load(tmp_path, seed, timescale_dsn, store=dsn) as load:
+    with (
+        proxy_to(timescale_dsn, PostgresProxy) as (proxy, dsn),
+        under_load(tmp_path, seed, timescale_dsn, store=dsn) as load,
+    ):
         outcome = outages.break_copies(load, proxy, times=4)
     hold_to_account(outcome)
     assert outcome.ledger.refusals == {}, "senders must not notice"
@@ -64,7 +68,10 @@ def test_the_connection_to_timescaledb_is_cut_within_a_copy_and_at_a_commit(
 def test_timescaledb_answers_slowly(
     tmp_path: Path, seed: int, outage_seconds: float, timescale_dsn: str, hold_to_account: Hold
 ) -> None:
-    with proxy_to(timescale_dsn) as (proxy, dsn), under_load(tmp_path, seed, timescale_dsn, store=dsn) as load:
+    with (
+        proxy_to(timescale_dsn, PostgresProxy) as (proxy, dsn),
+        under_load(tmp_path, seed, timescale_dsn, store=dsn) as load,
+    ):
         outcome = outages.answer_slowly(load, proxy, outage_seconds)
     hold_to_account(outcome)
     assert outcome.ledger.refusals == {}, "senders must not notice"

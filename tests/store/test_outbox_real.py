@@ -17,6 +17,7 @@ from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import Outbox
 from receiver.store.timescale import TimescaleStore
 from tests.servers.process import wait_until
+from tests.servers.proxy import proxy_to
 from tests.servers.timescale import GivenServer, TimescaleServer
 from tests.store.data import (
     CATALOGUE,
@@ -31,7 +32,7 @@ from tests.store.data import (
     stored_rows,
     stored_scores,
 )
-from tests.store.proxy import proxy_to
+from tests.store.proxy import DoorProxy
 
 PUMP = NodeName("east", "pump-1")
 
@@ -100,7 +101,7 @@ def test_a_server_that_is_unreachable_for_a_while_gets_everything_afterwards(
     embedded: EmbeddedStore, timescale_dsn: str
 ) -> None:
     embedded.add_nodes(names(3))
-    with proxy_to(timescale_dsn) as (proxy, dsn):
+    with proxy_to(timescale_dsn, DoorProxy) as (proxy, dsn):
         proxy.close_door()
         outbox = outbox_to(embedded, dsn)
         with running(outbox):
@@ -117,7 +118,7 @@ def test_a_server_that_is_unreachable_for_a_while_gets_everything_afterwards(
 
 def test_a_connection_that_is_cut_while_idle_is_made_anew(embedded: EmbeddedStore, timescale_dsn: str) -> None:
     embedded.add_nodes(names(3))
-    with proxy_to(timescale_dsn) as (proxy, dsn):
+    with proxy_to(timescale_dsn, DoorProxy) as (proxy, dsn):
         outbox = outbox_to(embedded, dsn)
         embedded.write(flush(0))
         assert outbox.forward_once(T0) == 40
@@ -133,7 +134,7 @@ def test_a_connection_that_is_cut_while_idle_is_made_anew(embedded: EmbeddedStor
 def test_a_block_that_is_cut_off_anywhere_arrives_once(embedded: EmbeddedStore, timescale_dsn: str) -> None:
     embedded.add_nodes(names(3))
     cuts = 0
-    with proxy_to(timescale_dsn) as (proxy, dsn):
+    with proxy_to(timescale_dsn, DoorProxy) as (proxy, dsn):
         # From the first byte of the connection on, through tables, names, COPY and commit, to the last of the block.
         for number, client_bytes in enumerate(np.linspace(1, 12_000, 25).astype(int).tolist()):
             embedded.write(flush(number))
