@@ -25,7 +25,7 @@ SHOWN_MS = 30 * 60_000
 def router(service: Service) -> APIRouter:
     """`/audit`."""
     routes = APIRouter(include_in_schema=False)
-    template = environment().get_template("audit.html")
+    template = environment(service.catalogue.name).get_template("audit.html")
 
     @routes.get("/audit")
     def audit(

@@ -71,7 +71,7 @@ class Download(StreamingResponse):
 def router(service: Service) -> APIRouter:
     """`/data` and `/export`."""
     routes = APIRouter(include_in_schema=False)
-    template = environment().get_template("data.html")
+    template = environment(service.catalogue.name).get_template("data.html")
     exports = Exports(service.settings)
 
     def show(chosen: Chosen, fault: str = "", status: int = 200) -> HTMLResponse:

@@ -53,7 +53,7 @@ def router(service: Service) -> APIRouter:
 def _giving(service: Service) -> APIRouter:
     """The form for a new label."""
     routes = APIRouter()
-    form = environment().get_template("feedback.html")
+    form = environment(service.catalogue.name).get_template("feedback.html")
 
     def show(given: Mapping[str, str], fault: str = "", status: int = 200) -> HTMLResponse:
         return page(form.render(given=given, fault=fault, verdicts=VERDICTS), status)
@@ -81,7 +81,7 @@ def _giving(service: Service) -> APIRouter:
 def _given(service: Service) -> APIRouter:
     """The labels that there are, and the form that changes one."""
     routes = APIRouter()
-    made = environment()
+    made = environment(service.catalogue.name)
     listed, one = made.get_template("labels.html"), made.get_template("label.html")
 
     def show(key: str, given: Mapping[str, str] = NO_FIELDS, fault: str = "", status: int = 200) -> HTMLResponse:

@@ -96,7 +96,7 @@ class Versions:
 def router(service: Service) -> APIRouter:
     """`/models`, `/activate` and `/rollback`."""
     routes = APIRouter(include_in_schema=False)
-    made = environment()
+    made = environment(service.catalogue.name)
     listed, form = made.get_template("models.html"), made.get_template("change_model.html")
 
     def show(back: bool, target: str, given: Mapping[str, str], fault: str = "", status: int = 200) -> HTMLResponse:

@@ -25,7 +25,7 @@ Name = Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)]
 def router(service: Service) -> APIRouter:
     """`/mute`."""
     routes = APIRouter(include_in_schema=False)
-    template = environment().get_template("mute.html")
+    template = environment(service.catalogue.name).get_template("mute.html")
 
     def show(
         node: str, cluster: str | None, given: Mapping[str, str], fault: str = "", status: int = 200

@@ -77,7 +77,7 @@ class Band:
 def router(service: Service) -> APIRouter:
     """`/node`."""
     routes = APIRouter(include_in_schema=False)
-    template = environment().get_template("node.html")
+    template = environment(service.catalogue.name).get_template("node.html")
     features = service.catalogue.features
 
     @routes.get("/node")

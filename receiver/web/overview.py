@@ -66,7 +66,7 @@ class Silent:
 def router(service: Service) -> APIRouter:
     """`/` and the files it needs."""
     routes = APIRouter(include_in_schema=False)
-    template = environment().get_template("overview.html")
+    template = environment(service.catalogue.name).get_template("overview.html")
     static = {file.name: file.read_bytes() for file in resources.files("receiver.web").joinpath("static").iterdir()}
 
     @routes.get("/")

@@ -10,12 +10,13 @@ from receiver.web.author import user
 from receiver.web.instants import format_instant
 
 
-def environment() -> Environment:
-    """Everything is escaped; a name that a template does not get is an error."""
+def environment(entity: str) -> Environment:
+    """Everything is escaped, and a name that a template lacks is an error; `entity` is the word for what is scored."""
     made = Environment(loader=PackageLoader("receiver.web"), autoescape=True, undefined=StrictUndefined)
     made.trim_blocks = made.lstrip_blocks = True
     made.filters["utc"] = format_instant
     made.globals["version"] = __version__
+    made.globals["entity"] = entity
     made.globals["user"] = user
     return made
 

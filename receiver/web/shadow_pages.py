@@ -23,7 +23,7 @@ Version = Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)]
 def router(service: Service) -> APIRouter:
     """`/shadow`."""
     routes = APIRouter(include_in_schema=False)
-    form = environment().get_template("shadow.html")
+    form = environment(service.catalogue.name).get_template("shadow.html")
 
     def show(version: str, given: Mapping[str, str], fault: str = "", status: int = 200) -> HTMLResponse:
         listed = service.models()
