@@ -31,7 +31,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from receiver.columns import NodeName
 from receiver.errors import CatalogueError
+from receiver.settings import shipped_catalogue
 
 # Postgres cuts identifiers at 63 bytes; a feature is a column, a catalogue a prefix of table names.
 MAX_IDENTIFIER_BYTES = 48
@@ -140,8 +140,7 @@ def first_of(names: tuple[str, ...], labels: Mapping[str, str]) -> str:
 
 def load(path: Path | None = None, variables: Mapping[str, str] | None = None) -> Catalogue:
     """Read the catalogue at `path`, or the 24 node features, with `variables` over the file's own."""
-    if path is None:
-        return parse(resources.files("receiver").joinpath("node24.toml").read_text(), "node24.toml", variables)
+    path = path or shipped_catalogue("node24")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -58,7 +58,7 @@ class Follower:
             self.taken(detector)
             return detector
         kept = self._kept()
-        detector = kept[0] if kept else Detector.load(registry.shipped_model(), self._catalogue.feature_names)
+        detector = kept[0] if kept else registry.first_model(self._catalogue)
         self._in_use = detector.info.version
         return detector
 
@@ -136,7 +136,7 @@ class Follower:
     def _offer_kept(self, store: ModelStore, now_ms: int) -> None:
         """Where no version was ever active, publish and activate the one that was used last."""
         kept = None if store.activations(1) else self._kept()
-        if kept is None or kept[1] == registry.shipped_model().read_bytes():
+        if kept is None or registry.ships(kept[1], self._catalogue):
             return
         detector, model = kept
         version = registry.publish(store, self._catalogue, model, now_ms, name=detector.info.path)

@@ -32,7 +32,7 @@ def environment(settings: Settings) -> dict[str, str]:
     said = {
         "data_dir": str(settings.data_dir.resolve()),
         "store": settings.store.get_secret_value() if settings.store else None,
-        "catalogue": str(settings.catalogue.resolve()) if settings.catalogue else None,
+        "catalogue": str(settings.catalogue.resolve()),
         "variables": json.dumps(settings.variables),
     }
     named = {f"{ENVIRONMENT_PREFIX}{name.upper()}": value for name, value in said.items() if value is not None}

@@ -114,16 +114,12 @@ SNIPPET = """\
 # Made by `nodescore relabel` from the catalogue "{name}"; make it anew when the catalogue changes.
 #
 # Series name their {name} by the first of these labels that they have: {node_labels}.
-# In Kubernetes, set the first where node_exporter is scraped:
-#   relabel_configs:
-#     - source_labels: [__meta_kubernetes_pod_node_name]
-#       target_label: {node_label}
-# and leave `instance` as it is: it tells one scrape from another. Where several clusters send, name each:
+{naming}# Where several clusters send, name each:
 #   global:
 #     external_labels: {{{cluster_label}: NAME}}
 
 remote_write:
-  - name: nodescore
+  - name: {service}
     url: {url}
     protobuf_message: io.prometheus.write.v2.Request  # Prometheus older than 2.54: leave this line out
     metadata_config: {{send: false}}
@@ -131,11 +127,20 @@ remote_write:
     write_relabel_configs:
 {rules}
 scrape_configs:
-  - job_name: nodescore
+  - job_name: {service}
     honor_labels: true  # or the {name}'s own labels would become exported_{node_label}
     scheme: {scheme}
-    # Scrape Nodescore as often as node_exporter: then every row's score is seen once.
+    # Scrape Nodescore as often as there are rows: then every row's score is seen once.
     static_configs: [{{targets: [{target}]}}]
+"""
+
+# Of catalogues whose series are scraped; others are recorded by rules, which name them.
+NAMING = """\
+# In Kubernetes, set the first where node_exporter is scraped:
+#   relabel_configs:
+#     - source_labels: [__meta_kubernetes_pod_node_name]
+#       target_label: {node_label}
+# and leave `instance` as it is: it tells one scrape from another.
 """
 
 RULE = """\
@@ -156,7 +161,10 @@ def prometheus_snippet(catalogue: Catalogue, url: str = "http://127.0.0.1:9201/a
     address = urlsplit(url)
     return SNIPPET.format(
         name=catalogue.name,
+        # Prometheus refuses two entries of one name, and may send to the services of several catalogues.
+        service="nodescore" if catalogue.name == "node" else f"nodescore-{catalogue.name}",
         node_labels=", ".join(catalogue.node_labels),
+        naming=NAMING.format(node_label=catalogue.node_labels[0]) if catalogue.target_labels else "",
         node_label=catalogue.node_labels[0],
         cluster_label=catalogue.cluster_labels[0] if catalogue.cluster_labels else "cluster",
         url=_quoted(url),

@@ -29,7 +29,8 @@ from receiver.store import Activation, ModelStore, ModelVersion, Shadowing
 
 State = Literal["candidate", "shadow", "active", "retired"]
 
-SHIPPED = "node24.onnx"
+# By the name of the catalogue that they are made for, in `models/shipped`.
+SHIPPED = {"node": "node24.onnx", "application": "application.onnx"}
 # The author of activations that nobody has asked for: they give way to the model that a newer Nodescore ships.
 ITSELF = "nodescore"
 # The oldest go, but never one that is in use or the next to roll back to. Two years of weekly retraining.
@@ -49,9 +50,21 @@ class Listed(NamedTuple):
     state: State
 
 
-def shipped_model() -> Path:
-    """The model that a first start scores with."""
-    return Path(str(resources.files("models").joinpath("shipped", SHIPPED)))
+def shipped_model(catalogue_name: str = "node") -> Path:
+    """The model that a first start scores with. Raises `ModelError` where none ships for this catalogue."""
+    if catalogue_name not in SHIPPED:
+        raise ModelError(f"no model ships for the catalogue {catalogue_name!r}: train one, and name it with --model")
+    return Path(str(resources.files("models").joinpath("shipped", SHIPPED[catalogue_name])))
+
+
+def first_model(catalogue: Catalogue) -> Detector:
+    """What ships for this catalogue, checked."""
+    return Detector.load(shipped_model(catalogue.name), catalogue.feature_names)
+
+
+def ships(model: bytes, catalogue: Catalogue) -> bool:
+    """True where this file is what ships for the catalogue."""
+    return catalogue.name in SHIPPED and model == shipped_model(catalogue.name).read_bytes()
 
 
 @contextmanager
@@ -242,15 +255,15 @@ def in_use(settings: Settings, catalogue: Catalogue) -> Detector:
             entries = store.activations(1)
             if entries:
                 return load(store, catalogue, entries[0].version)[0]
-    return Detector.load(settings.model or shipped_model(), catalogue.feature_names)
+    return Detector.load(settings.model, catalogue.feature_names) if settings.model else first_model(catalogue)
 
 
 def offer_shipped(store: ModelStore, catalogue: Catalogue, now_ms: int) -> None:
     """Publish the model that ships, where it fits; activate it where nothing is active but what once shipped."""
-    path = shipped_model()
     try:
+        path = shipped_model(catalogue.name)
         shipped = publish(store, catalogue, read(path), now_ms, name=path)
-    except (ModelError, DataError) as error:  # of another catalogue
+    except (ModelError, DataError) as error:  # none ships for this catalogue
         log.info("the model that ships is not offered: %s", error)
         return
     entries = store.activations()

@@ -14,6 +14,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from receiver.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "NODESCORE_"
+# Catalogues that come with the package, as files of these names.
+SHIPPED_CATALOGUES = ("node24", "application")
 
 # What Prometheus's own receiver accepts. A 2,000-series request has some 300 KiB decoded.
 MAX_COMPRESSED_BYTES = 32 * 1024 * 1024
@@ -53,6 +56,15 @@ def _split_listen(text: str) -> str:
     return text
 
 
+def shipped_catalogue(name: str) -> Path:
+    """The file of one of `SHIPPED_CATALOGUES`."""
+    return Path(str(resources.files("receiver").joinpath(f"{name}.toml")))
+
+
+def _catalogue(given: object) -> object:
+    return shipped_catalogue(str(given)) if str(given) in SHIPPED_CATALOGUES else given
+
+
 class Settings(BaseModel):
     """What an operator may choose. Frozen: a changed setting is a new object."""
 
@@ -79,7 +91,11 @@ class Settings(BaseModel):
         description="ONNX file of the detector, reloaded when it changes; it wins over the version that is active. "
         "Default: the active version (`nodescore models`), at first the model that ships.",
     )
-    catalogue: Path | None = Field(None, description="TOML file of the features. Default: the 24 node features.")
+    catalogue: Annotated[Path, BeforeValidator(_catalogue)] = Field(
+        Path("node24"),
+        validate_default=True,
+        description="The features: `node24`, those of nodes; `application` (docs/applications.md); or a TOML file.",
+    )
     variables: dict[str, str] = Field(
         {},
         description="Text for the catalogue's variables, over its own: `root_mountpoint`, "

@@ -41,6 +41,15 @@ def test_variables_of_the_catalogue_are_a_table_or_json(tmp_path: Path) -> None:
     assert load({"NODESCORE_VARIABLES": '{"root_mountpoint": "/x"}'}).variables == {"root_mountpoint": "/x"}
 
 
+@pytest.mark.parametrize("name", settings.SHIPPED_CATALOGUES)
+def test_a_catalogue_that_ships_is_set_by_its_name(name: str) -> None:
+    assert load({"NODESCORE_CATALOGUE": name}).catalogue.read_text().startswith("# ")
+
+
+def test_another_catalogue_is_a_file() -> None:
+    assert load(catalogue="mine/application.toml").catalogue == Path("mine/application.toml")
+
+
 def test_other_variables_of_the_environment_are_not_ours() -> None:
     assert load({"PATH": "/bin", "NODE": "x"}) == load()
 

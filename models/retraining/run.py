@@ -84,10 +84,9 @@ def retrain(
     contest = Contest(
         Detector.parse(model, Path(card["version"]), catalogue.feature_names),
         _active(models, catalogue),
-        Detector.load(registry.shipped_model(), catalogue.feature_names),
     )
     tell(f"comparing {card['version']} with {contest.active.info.version}")
-    verdict, told = _tried(contest, reader, drawn, (later_ms, plan.now_ms), plan)
+    verdict, told = _tried(contest, reader, catalogue, drawn, (later_ms, plan.now_ms), plan)
     version = registry.publish(
         models,
         catalogue,
@@ -116,7 +115,7 @@ def retrain(
 
 def _candidate(drawn: Sample, catalogue: Catalogue, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     """The model's file and card."""
-    attacks = recorded.read("train", catalogue.feature_names)
+    attacks = recorded.of(catalogue, "train")
     taught = lessons.of(drawn, None if attacks is None else attacks.table)
     model, found = train.fit(
         taught.table, plan.detector, plan.false_alerts_per_node_day, "budget", typical=taught.typical
@@ -131,13 +130,14 @@ def _active(models: ModelStore, catalogue: Catalogue) -> Detector:
     """The model that is in use."""
     entries = models.activations(1)
     if not entries:
-        return Detector.load(registry.shipped_model(), catalogue.feature_names)
+        return registry.first_model(catalogue)
     return registry.load(models, catalogue, entries[0].version)[0]
 
 
 def _tried(
     contest: Contest,
     reader: RowReader,
+    catalogue: Catalogue,
     drawn: Sample,
     later_ms: tuple[int, int],
     plan: Plan,
@@ -149,9 +149,10 @@ def _tried(
     budget = plan.false_alerts_per_node_day
     measures += trial.later(contest, reader, *later_ms, nodes, drawn.table, budget)
     floors: list[gate.Floor] = []
-    attacks = recorded.read("measure", contest.active.info.feature_names)
+    attacks = recorded.of(catalogue, "measure")
     if attacks is not None:
-        replayed, floors = trial.replay(contest, attacks)
+        first = registry.first_model(catalogue)
+        replayed, floors = trial.replay(contest, first, attacks)
         measures = replayed + measures
     return gate.decide(measures, floors), {name: asdict(marked) for name, marked in told.items()}
 

@@ -46,7 +46,6 @@ class Contest:
 
     candidate: Detector
     active: Detector
-    shipped: Detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,9 @@ class Marked:
     candidate: int
 
 
-def replay(contest: Contest, known: Known) -> tuple[list[Measured], list[Floor]]:
-    """Recall of the recorded attacks within `SOON_SECONDS`."""
-    raised = [_raised(model, known) for model in (contest.candidate, contest.active, contest.shipped)]
-    candidate, active, shipped = raised
+def replay(contest: Contest, first: Detector, known: Known) -> tuple[list[Measured], list[Floor]]:
+    """Recall of the recorded attacks within `SOON_SECONDS`; what `first`, the model that ships, finds sets floors."""
+    candidate, active, shipped = (_raised(model, known) for model in (contest.candidate, contest.active, first))
     what = f"recorded attacks raised within {SOON_SECONDS} s"
     units = np.ones(len(candidate))
     measured = Measured(what, candidate.astype(float), active.astype(float), units, RECALL_MARGIN, more_is_better=True)

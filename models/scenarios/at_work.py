@@ -1,8 +1,9 @@
 """Nodes that work: what runs in and beside them, whoever records or tests them.
 
-In: a `Cluster`, a folder for logs, a seed. `at_work` has a node_exporter and a web server in each node, visitors and
-the sinks of back-ups and uploads outside; `busy` has each node do its jobs, one after the other, until its end. Raises
-`ConfigurationError` where a program is missing, `Unavailable` where one does not start. Costs some 3 s a node.
+In: a `Cluster`, a folder for logs, a seed. `at_work` has a node_exporter and its level's services, a web server among
+them, in each node, visitors and the sinks of back-ups and uploads outside; `busy` has each node do its jobs, one after
+the other, until its end. Raises `ConfigurationError` where a program is missing, `Unavailable` where one does not
+start. Costs some 3 s a node.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from models.scenarios import work
 from models.scenarios.attacks import POOL_PORT, SINK_PORT
+from models.scenarios.level import NODES, Level
 from models.scenarios.node import EXPORTER_PORT, Cluster, Node
 from models.scenarios.programs import sink, visitors
 from receiver.cli.processes import Running, program, running
@@ -40,7 +42,7 @@ def exporter_of(one: Node) -> str:
 
 
 @contextmanager
-def at_work(cluster: Cluster, place: Path, seed: int) -> Iterator[list[Running]]:
+def at_work(cluster: Cluster, place: Path, seed: int, level: Level = NODES) -> Iterator[list[Running]]:
     """All of it, ready; what must live as long as its user."""
     with ExitStack() as stack:
         alive: list[Running] = []
@@ -51,13 +53,18 @@ def at_work(cluster: Cluster, place: Path, seed: int) -> Iterator[list[Running]]
 
         for one in cluster.nodes:
             prepare = one.argv("sh", "-c", work.PREPARE, within_quota=False)
-            given = work.NGINX_CONFIGURATION.encode()
+            given = work.web_configuration(level.web_port).encode()
             subprocess.run(prepare, input=given, check=True, timeout=PREPARE_SECONDS)  # noqa: S603 - ours
             exporter = start(f"exporter-{one.name}", one.argv(*_exporter(one), within_quota=False))
             exporter.await_ok(f"http://{exporter_of(one)}/metrics")
-            web = start(f"web-{one.name}", one.argv(*work.web_server()))
-            web.await_ok(f"http://{one.address}/page0")
-            alive.remove(web)  # what comes now may end it
+            for service in level.services(one):
+                for path, text in service.files.items():
+                    write = one.argv("sh", "-c", 'cat > "$0"', path, within_quota=False)
+                    subprocess.run(write, input=text.encode(), check=True, timeout=PREPARE_SECONDS)  # noqa: S603 - ours
+                started = start(f"{service.name}-{one.name}", one.argv(*service.command))
+                started.await_ok(service.url)
+                if service.attacked:
+                    alive.remove(started)
         for outside in (cluster.visitors, cluster.attacker):
             take = [sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT), str(POOL_PORT)]
             start(f"sink-{outside.namespace}", outside.argv(*take))

@@ -1,6 +1,6 @@
 """The recorded sessions that ship with the project, and how a session is written: one pair of files each.
 
-`session-SEED.parquet` has the columns of `nodescore export --inputs` (time, node, 24 features as float32, attack);
+`session-SEED.parquet` has the columns of `nodescore export --inputs` (time, node, features as float32, attack);
 `session-SEED.episodes.csv` has a line for each attack. Times are Unix milliseconds. Nodes of different sessions have
 different names. Raises `DataError` where a file is not what it should be.
 """
@@ -21,6 +21,8 @@ from receiver.columns import Bool
 from receiver.errors import DataError
 
 DATA = Path(__file__).parent / "data"
+# By the name of the catalogue that they are recorded with.
+FOLDERS = {"node": DATA, "application": DATA / "applications"}
 
 
 @dataclass(frozen=True)

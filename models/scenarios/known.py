@@ -7,7 +7,7 @@ named by session, or None where the catalogue has other features. Costs reading 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,16 @@ import numpy as np
 
 from models import table as tables
 from models.scenarios import dataset
+from models.scenarios.applications import APPLICATIONS
+from models.scenarios.attacks import Kind
 from models.scenarios.dataset import Attacked
+from models.scenarios.level import NODES
 from models.table import Table
+from receiver.catalogue import Catalogue
 
 Side = Literal["train", "measure"]
+# By the name of the catalogue that they are recorded with.
+LEVELS = {"node": NODES, "application": APPLICATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,14 @@ def sides(sessions: Sequence[Sequence[str]]) -> dict[str, Side]:
     return found
 
 
+def of(catalogue: Catalogue, side: Side) -> Known | None:
+    """One half of what is recorded with a catalogue; what teaches lacks rows that an attack before them still moves."""
+    if catalogue.name not in LEVELS:
+        return None
+    found = read(side, catalogue.feature_names, dataset.FOLDERS[catalogue.name])
+    return found if found is None or side == "measure" else _without_aftermath(found, LEVELS[catalogue.name].kinds)
+
+
 def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Known | None:
     """One half; None where there is none with these features."""
     paths = dataset.sessions(folder)
@@ -60,6 +74,16 @@ def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Kn
         parts.append(_chosen(table.select(features), chosen))
         before += len(chosen)
     return Known(tables.joined(parts), tuple(attacks))
+
+
+def _without_aftermath(known: Known, kinds: Mapping[str, Kind]) -> Known:
+    table = known.table
+    after = np.zeros(len(table), np.bool_)
+    for node, attack in known.attacks:
+        until_ms = attack.end_ms + 1000 * kinds[attack.kind].lasts_seconds
+        after |= (table.node == node) & (table.time_ms > attack.end_ms) & (table.time_ms <= until_ms)
+    attacked = np.zeros(len(table), np.bool_) if table.attack is None else table.attack
+    return replace(known, table=table.take(attacked | ~after))
 
 
 def _chosen(table: Table, chosen: Sequence[int]) -> Table:

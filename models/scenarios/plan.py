@@ -9,7 +9,7 @@ and each with quiet time around it, so that a node comes back to itself. The sam
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.scenarios.attacks import KINDS, Kind
@@ -56,7 +56,13 @@ def single(kind: str, strength: float, seconds: int, before_seconds: float, afte
     return Plan(0, ("node-0",), before_seconds + seconds + after_seconds, (episode,))
 
 
-def plan(seed: int, nodes: Sequence[str], minutes: float, most_rounds: int = MOST_ROUNDS) -> Plan:
+def plan(
+    seed: int,
+    nodes: Sequence[str],
+    minutes: float,
+    most_rounds: int = MOST_ROUNDS,
+    kinds: Mapping[str, Kind] = KINDS,
+) -> Plan:
     """As many rounds of all kinds as there is time for, or so many: then the more time, the more of it is quiet."""
     seconds = 60 * minutes
     first = NORMAL_SHARE * seconds
@@ -64,13 +70,13 @@ def plan(seed: int, nodes: Sequence[str], minutes: float, most_rounds: int = MOS
     decks: dict[str, list[_Card]] = {node: [] for node in nodes}
     rounds = 0
     while rounds < most_rounds:
-        dealt = _deal(chance, nodes, rounds, decks)
+        dealt = _deal(chance, nodes, rounds, decks, list(kinds.values()))
         if not all(_fits(deck, seconds, seconds - first - TAIL_SECONDS) for deck in dealt.values()):
             break
         decks, rounds = dealt, rounds + 1
     if not rounds:
         raise DataError(
-            f"{minutes:g} minutes with {len(nodes)} nodes hold no round of all {len(KINDS)} kinds of attack"
+            f"{minutes:g} minutes with {len(nodes)} nodes hold no round of all {len(kinds)} kinds of attack"
         )
     episodes = [
         episode
@@ -81,15 +87,15 @@ def plan(seed: int, nodes: Sequence[str], minutes: float, most_rounds: int = MOS
 
 
 def _deal(
-    chance: random.Random, nodes: Sequence[str], number: int, decks: dict[str, list[_Card]]
+    chance: random.Random, nodes: Sequence[str], number: int, decks: dict[str, list[_Card]], kinds: Sequence[Kind]
 ) -> dict[str, list[_Card]]:
     """A round more: every kind goes to the node with the least so far, of those that had this kind least often."""
     dealt = {node: list(deck) for node, deck in decks.items()}
-    kinds = list(KINDS.values())
-    chance.shuffle(kinds)
-    for kind in kinds:
+    shuffled = list(kinds)
+    chance.shuffle(shuffled)
+    for kind in shuffled:
         # Another strength at every place, so that no kind is always strong in the same round.
-        strength = kind.strengths[(number + list(KINDS).index(kind.name)) % len(kind.strengths)]
+        strength = kind.strengths[(number + kinds.index(kind)) % len(kind.strengths)]
         card = _Card(kind, strength, chance.randint(*kind.seconds))
         order = [(len(dealt[n]), sum(c.kind is kind for c in dealt[n]), chance.random(), n) for n in nodes]
         dealt[min(order)[3]].append(card)

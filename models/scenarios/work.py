@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from models.scenarios.attacks import SINK_PORT, UPLOAD_BYTES, UPLOAD_FILE, WEB_PORT
+from models.scenarios.attacks import SINK_PORT, UPLOAD_BYTES, UPLOAD_FILE
 
 JOB_SECONDS = 90
 PAGES = 8
@@ -19,11 +19,11 @@ PAGE_BYTES = 20_000
 LARGE_BYTES = 3_000_000
 
 # Compressing makes a page cost the CPU something, as a page that is computed does.
-NGINX_CONFIGURATION = f"""
+NGINX_CONFIGURATION = """
 daemon off; worker_processes 1; pid /srv/nginx.pid; error_log /srv/error.log crit;
-events {{ worker_connections 256; }}
-http {{ access_log /srv/access.log; gzip on; gzip_types *; gzip_comp_level 4; gzip_min_length 0; gzip_proxied any;
-  server {{ listen {WEB_PORT}; root /srv/www; }} }}
+events { worker_connections 256; }
+http { access_log /srv/access.log; gzip on; gzip_types *; gzip_comp_level 4; gzip_min_length 0; gzip_proxied any;
+  server { listen %d; root /srv/www; } }
 """
 
 PREPARE = f"""
@@ -114,6 +114,11 @@ class Job:
 def role_of(number: int) -> Role:
     """The role of the n-th node: all in turn."""
     return list(ROLES.values())[number % len(ROLES)]
+
+
+def web_configuration(port: int) -> str:
+    """The file that `PREPARE` reads from its input: a web server that listens there."""
+    return NGINX_CONFIGURATION % port
 
 
 def web_server() -> list[str]:

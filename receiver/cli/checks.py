@@ -28,7 +28,7 @@ def model(of: Settings, wanted: Catalogue) -> tuple[None, str]:
     if of.store is None:
         info = registry.in_use(of, wanted).info
     else:
-        info = Detector.load(of.model or registry.shipped_model(), wanted.feature_names).info
+        info = (Detector.load(of.model, wanted.feature_names) if of.model else registry.first_model(wanted)).info
     return None, f"{info.path}: {info.detector} {info.version}, made {info.created}"
 
 

@@ -80,7 +80,7 @@ def evaluate(
 
         with advancing("evaluating") as advance:
             if data is not None:
-                detector = Detector.load(settings.model or shipped_model())
+                detector = Detector.load(settings.model or shipped_model(catalogue.name))
                 watched = evaluation.watch(data, detector, advance)
             else:
                 detector = in_use(settings, catalogue)

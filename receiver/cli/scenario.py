@@ -89,6 +89,9 @@ def record(
         int | None,
         typer.Option(min=1, help="Of all kinds of attack, at most. [default: as many as fit]", show_default=False),
     ] = None,
+    applications: Annotated[
+        bool, typer.Option("--applications", help="Take each node for an application; see docs/applications.md.")
+    ] = False,
     recording: Annotated[
         Path | None, typer.Option(help="Keep what Prometheus sends too, for `demo --recording` and `replay`.")
     ] = None,
@@ -100,11 +103,15 @@ def record(
         nodescore scenario record sessions --minutes 30 --seed 7
     """
     with needing("scenarios", EXTRA_MODULES):
+        from models.scenarios.applications import APPLICATIONS
+        from models.scenarios.level import NODES
         from models.scenarios.plan import MOST_ROUNDS, plan
         from models.scenarios.session import record as record_session
 
-        names = [f"s{seed}-n{number}" for number in range(nodes)]
-        path = record_session(plan(seed, names, minutes, rounds or MOST_ROUNDS), folder, typer.echo, recording)
+        level = APPLICATIONS if applications else NODES
+        names = [f"s{seed}-{level.label[0]}{number}" for number in range(nodes)]
+        planned = plan(seed, names, minutes, rounds or MOST_ROUNDS, level.kinds)
+        path = record_session(planned, folder, typer.echo, recording, level)
     typer.echo(f"{path}: {path.stat().st_size} bytes")
 
 

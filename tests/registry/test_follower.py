@@ -54,7 +54,7 @@ def test_a_model_that_once_shipped_gives_way_to_the_one_that_ships_now(
     ships_now = started(chosen)
     file(tmp_path, "newer")
     with monkeypatch.context() as patched:
-        patched.setattr(registry, "shipped_model", lambda: tmp_path / "newer.onnx")
+        patched.setattr(registry, "shipped_model", lambda _catalogue: tmp_path / "newer.onnx")
         assert started(chosen) == "newer"
     assert started(chosen) == "newer"  # a replica that has not been updated yet
     assert states(store) == {ships_now: "retired", "newer": "active"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from models.scenarios import known
+from models.scenarios.applications import APPLICATIONS
 from receiver.catalogue import load
+from receiver.settings import shipped_catalogue
+from tests.pods import PODS
 
 
 def test_every_second_node_tests() -> None:
@@ -34,3 +37,19 @@ def test_the_halves_share_no_node_and_their_attacks_are_those_that_the_rows_are_
 
 def test_there_are_no_known_attacks_with_features_of_another_catalogue() -> None:
     assert known.read("train", ["requests_per_second"]) is None
+
+
+def test_what_teaches_of_applications_has_no_rows_that_an_attack_before_them_still_moves() -> None:
+    found = known.of(load(shipped_catalogue("application")), "train")
+    assert found is not None
+    table = found.table
+    assert table.attack is not None
+    quiet = ~table.attack
+    for node, attack in found.attacks:
+        quiet_ms = table.time_ms[quiet & (table.node == node)]
+        still_ms = attack.end_ms + 1000 * APPLICATIONS.kinds[attack.kind].lasts_seconds
+        assert not ((quiet_ms > attack.end_ms) & (quiet_ms <= still_ms)).any()
+
+
+def test_nothing_is_recorded_with_a_catalogue_of_ones_own() -> None:
+    assert known.of(PODS, "train") is None
