@@ -1,10 +1,11 @@
-"""Every feature of the catalogue that ships, and the PromQL of its raw value."""
+"""Every feature of the catalogues that ship, and the PromQL of its raw value."""
 
 from __future__ import annotations
 
 from receiver import catalogue
 from receiver.catalogue import Feature
 from receiver.promql import expressions
+from receiver.settings import shipped_catalogue
 from tests.docs.reference.markdown import code, table
 
 HEAD = """\
@@ -14,14 +15,22 @@ What a node's score is made of: the 24 features of `receiver/node24.toml`. A row
 were scraped; the detector sees the inputs: the rate of a counter, the value of a gauge, either divided by the number of
 CPUs where that makes small and large nodes alike.
 
-Another catalogue can take the place of this one (setting `catalogue`); `nodescore relabel --config` makes the relabel
-rules of it.
+The catalogue `application` is [below](#applications). A TOML file of your own can take the place of either (setting
+`catalogue`); `nodescore relabel` makes the relabel rules of it.
 
 """
 EXPRESSIONS = """
 ## In PromQL
 
 Asked at the time of a scrape, each gives what the stored row of that scrape holds, one series for each target.
+
+"""
+APPLICATION = shipped_catalogue("application")
+APPLICATIONS = """
+## Applications
+
+What an [application's](../applications.md) score is made of: the features of `receiver/application.toml`, each a series
+that recording rules make.
 
 """
 
@@ -37,8 +46,16 @@ def page() -> str:
             table(["feature", "meaning", "raw", "input"], meanings),
             EXPRESSIONS,
             table(["feature", "expression"], ([code(name), code(text)] for name, text in promql.items())),
+            APPLICATIONS,
+            table(["feature", "meaning", "unit", "series"], map(_recorded, catalogue.load(APPLICATION).features)),
         ]
     )
+
+
+def _recorded(feature: Feature) -> list[str]:
+    (source,) = feature.sources
+    metric = catalogue.load(APPLICATION).terms[source.term].metric
+    return [code(feature.name), feature.help, feature.unit, code(metric)]
 
 
 def _raw(feature: Feature) -> str:
