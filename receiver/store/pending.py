@@ -198,6 +198,6 @@ class PendingReader(EmbeddedReader):
         versions = dict(self._connection.execute("SELECT id, version FROM models").fetchall())
         wanted = sorted({versions[model] for model in {row[3] for row in found}})
         return [
-            (version, self._score_block([row[1:] for row in found if versions[row[3]] == version]))
+            (version, self._vectors.scores([row[1:] for row in found if versions[row[3]] == version]))
             for version in wanted
         ]

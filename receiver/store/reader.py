@@ -60,20 +60,14 @@ class EmbeddedReader:
         if self._queries is None:
             return
         for found in self._blocks(self._queries.rows, since_ms, until_ms, nodes):
-            time_ms, node, model, x, *raw = zip(*found, strict=True)
-            yield Rows(
-                node=np.array(node, np.int32),
-                time_ms=np.array(time_ms, np.int64),
-                raw=np.array(raw, np.float64).T.copy(),
-                x=self._vectors.align(model, x),
-            )
+            yield self._vectors.rows(found)
 
     def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
         """Scores with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
         if self._queries is None:
             return
         for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
-            yield self._score_block(found)
+            yield self._vectors.scores(found)
 
     def before_scores_of(self, since_ms: int) -> int:
         """The number of the last change before the first one that scored a row since then; see `scored_after`."""
@@ -183,17 +177,6 @@ class EmbeddedReader:
             if len(found) < READ_ROWS:
                 return
             last = found[-1][:2]
-
-    def _score_block(self, found: Sequence[tuple[Any, ...]]) -> Scores:
-        """Scores of (time_ms, node, model, score, x, contribution)."""
-        time_ms, node, model, score, x, contribution = zip(*found, strict=True)
-        return Scores(
-            node=np.array(node, np.int32),
-            time_ms=np.array(time_ms, np.int64),
-            score=np.array(score, np.float32),
-            x=self._vectors.align(model, x),
-            contribution=self._vectors.align(model, contribution),
-        )
 
     def _features_of_model(self, model: int) -> list[str]:
         with reading():

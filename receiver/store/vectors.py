@@ -1,4 +1,4 @@
-"""The model inputs and contributions of stored scores, brought into the order of the catalogue's features.
+"""Stored rows and scores as columns, the vectors of scores brought into the order of the catalogue's features.
 
 A stored vector has the order of the features that its model knew; the catalogue may have gained or lost some since.
 """
@@ -6,17 +6,17 @@ A stored vector has the order of the features that its model knew; the catalogue
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from receiver.columns import Float32, Int32
+from receiver.columns import Float32, Int32, Rows, Scores
 
 Cell = TypeVar("Cell", bytes, list[float])
 
 
 class Vectors(Generic[Cell]):
-    """Turns columns of cells as a store gives them into float32[R, F].
+    """Turns records as a store gives them into columns, and their cells into float32[R, F].
 
     `features` are the catalogue's, `names_of` gives those of a model id, `pack` an array [R, W] of R cells, and
     `length` the length of a cell for W features.
@@ -34,6 +34,27 @@ class Vectors(Generic[Cell]):
         self._pack: Callable[[list[Cell], int], Float32] = pack
         self._length = length
         self._layouts: dict[int, tuple[int, Int32]] = {}
+
+    def rows(self, found: Sequence[tuple[Any, ...]]) -> Rows:
+        """One or more records of time_ms, node, model, x and the features' raw values."""
+        time_ms, node, model, x, *raw = zip(*found, strict=True)
+        return Rows(
+            node=np.array(node, np.int32),
+            time_ms=np.array(time_ms, np.int64),
+            raw=np.array(raw, np.float64).T.copy(),
+            x=self.align(model, x),
+        )
+
+    def scores(self, found: Sequence[tuple[Any, ...]]) -> Scores:
+        """One or more records of time_ms, node, model, score, x, contribution."""
+        time_ms, node, model, score, x, contribution = zip(*found, strict=True)
+        return Scores(
+            node=np.array(node, np.int32),
+            time_ms=np.array(time_ms, np.int64),
+            score=np.array(score, np.float32),
+            x=self.align(model, x),
+            contribution=self.align(model, contribution),
+        )
 
     def align(self, models: Sequence[int | None], cells: Sequence[Cell | None]) -> Float32:
         """NaN where there is no cell, where its model knew no such feature, and where damage changed its length."""

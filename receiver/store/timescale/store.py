@@ -115,25 +115,12 @@ class TimescaleStore:
     def read_rows(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Rows]:
         """Rows with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
         for found in self._blocks(self._queries.rows, since_ms, until_ms, nodes):
-            time_ms, node, model, x, *raw = zip(*found, strict=True)
-            yield Rows(
-                node=np.array(node, np.int32),
-                time_ms=np.array(time_ms, np.int64),
-                raw=np.array(raw, np.float64).T.copy(),
-                x=self._vectors.align(model, x),
-            )
+            yield self._vectors.rows(found)
 
     def read_scores(self, since_ms: int, until_ms: int, nodes: Sequence[int] | None = None) -> Iterator[Scores]:
         """Scores with since ≤ time < until in blocks of at most `READ_ROWS`, by (time, node)."""
         for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
-            time_ms, node, model, score, x, contribution = zip(*found, strict=True)
-            yield Scores(
-                node=np.array(node, np.int32),
-                time_ms=np.array(time_ms, np.int64),
-                score=np.array(score, np.float32),
-                x=self._vectors.align(model, x),
-                contribution=self._vectors.align(model, contribution),
-            )
+            yield self._vectors.scores(found)
 
     def add_label(self, label: Label) -> int:
         """Keep a label; the id that it got."""
