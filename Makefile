@@ -22,7 +22,7 @@ help:
 	@echo "make docs     build the documentation as a site in build/docs"
 	@echo "make pictures take the pictures of docs/, in a real Chromium"
 	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
-	@echo "make manifests put the catalogue's relabel rules and the alert rules into manifests/components"
+	@echo "make manifests put the catalogues' relabel rules and the alert rules into manifests/"
 	@echo "make cluster  build the container images and start all of manifests/overlays/complete with podman (Debian, root)"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
 	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"

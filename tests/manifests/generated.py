@@ -6,6 +6,7 @@ file into a custom resource, so the relabel rules and alert rules stand there ag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ import yaml
 
 from manifests import application_alerts
 from receiver import catalogue, promql
+from receiver.settings import shipped_catalogue
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
-RULES = MANIFESTS / "prometheus" / "alerts.yaml"
+RULES = MANIFESTS / "prometheus"
+APPLICATION_ALERTS = RULES / "application-alerts.yaml"
+APPLICATION_RULES = RULES / "application-rules-kubernetes.yaml"
+NODES, APPLICATIONS = shipped_catalogue("node24"), shipped_catalogue("application")
 SHARDS = 3  # replicas of the component `sharded`
 INTERVAL = "10s"
 BY_MAKE = "# Made by `make manifests`; edit tests/manifests/generated.py instead.\n"
@@ -28,20 +33,33 @@ Yaml = dict[str, Any]
 def files() -> dict[Path, str]:
     """Path → what it should hold."""
     components = MANIFESTS / "components"
-    everywhere = [_remote_write("nodescore", "http://nodescore:9201/api/v1/write")]
+    operator, applications = components / "prometheus-operator", components / "applications"
+    nodes = _remote_write("nodescore", "http://nodescore:9201/api/v1/write")
+    of_applications = _remote_write(
+        "nodescore-applications", "http://nodescore-applications:9201/api/v1/write", APPLICATIONS
+    )
     by_node = [_shard(number) for number in range(SHARDS)]
     return {
-        MANIFESTS / "prometheus" / "application-alerts.yaml": application_alerts.text(),
-        components / "prometheus" / "prometheus.yml": _text(_prometheus(everywhere, IN_A_CLUSTER)),
+        APPLICATION_ALERTS: application_alerts.text(),
+        components / "prometheus" / "prometheus.yml": _text(_prometheus([nodes], IN_A_CLUSTER)),
         components / "sharded" / "prometheus.yml": _text(_prometheus(by_node, IN_A_CLUSTER)),
-        MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus(everywhere, ON_A_LAPTOP)),
-        components / "prometheus-operator" / "remote-write.yaml": _text(_operators_remote_write()),
-        components / "prometheus-operator" / "rules.yaml": _text(_operators_rules()),
+        applications / "prometheus" / "prometheus.yml": _text(
+            _prometheus([nodes, of_applications], IN_A_CLUSTER, [OF_APPLICATIONS, _kubelets(), KUBE_STATE_METRICS])
+        ),
+        MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus([nodes], ON_A_LAPTOP)),
+        operator / "remote-write.yaml": _text(_operators_remote_write(nodes)),
+        operator / "rules.yaml": _text(_operators_rules("nodescore", RULES / "alerts.yaml")),
+        applications / "prometheus-operator" / "remote-write.yaml": _text(
+            _operators_remote_write(nodes, of_applications)
+        ),
+        applications / "prometheus-operator" / "rules.yaml": _text(
+            _operators_rules("nodescore-applications", APPLICATION_ALERTS, APPLICATION_RULES)
+        ),
     }
 
 
-def _remote_write(name: str, url: str) -> Yaml:
-    (remote_write,) = yaml.safe_load(promql.prometheus_snippet(catalogue.load(), url))["remote_write"]
+def _remote_write(name: str, url: str, wanted: Path = NODES) -> Yaml:
+    (remote_write,) = yaml.safe_load(promql.prometheus_snippet(catalogue.load(wanted), url))["remote_write"]
     return {**remote_write, "name": name}
 
 
@@ -56,7 +74,7 @@ def _shard(number: int) -> Yaml:
     return remote_write
 
 
-def _prometheus(remote_write: list[Yaml], targets: Yaml) -> Yaml:
+def _prometheus(remote_write: list[Yaml], targets: Yaml, more: Sequence[Yaml] = ()) -> Yaml:
     return {
         "global": {
             "scrape_interval": INTERVAL,
@@ -70,15 +88,21 @@ def _prometheus(remote_write: list[Yaml], targets: Yaml) -> Yaml:
             {"job_name": "node", **targets["node"]},
             {"job_name": "nodescore", "honor_labels": True, **targets["nodescore"]},
             {"job_name": "prometheus", "static_configs": [{"targets": ["127.0.0.1:9090"]}]},
+            *more,
         ],
     }
 
 
-def _pods(name: str, port: str, relabel_configs: Sequence[Yaml] = ()) -> Yaml:
-    """The pods of a name, in the namespace of that name, by one of their ports."""
-    selector = {"role": "pod", "label": f"app.kubernetes.io/name={name}"}
+def _pods(
+    name: str, port: str, relabel_configs: Sequence[Yaml] = (), namespace: str | None = None, component: str = ""
+) -> Yaml:
+    """The pods of a name and component, in the namespace of that name or another, by one of their ports."""
+    label = f"app.kubernetes.io/name={name}" + (f",app.kubernetes.io/component={component}" if component else "")
+    selector = {"role": "pod", "label": label}
     return {
-        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [name]}, "selectors": [selector]}],
+        "kubernetes_sd_configs": [
+            {"role": "pod", "namespaces": {"names": [namespace or name]}, "selectors": [selector]}
+        ],
         "relabel_configs": [
             {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": port, "action": "keep"},
             {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"},
@@ -92,7 +116,7 @@ IN_A_CLUSTER: Yaml = {
     # Prometheus puts in the pod's name; Nodescore listens to one replica of a cluster.
     "external_labels": {"cluster": "kubernetes", "prometheus_replica": "${POD_NAME}"},
     "node": _pods("node-exporter", "metrics", [NODE_OF_POD]),
-    "nodescore": _pods("nodescore", "http"),
+    "nodescore": _pods("nodescore", "http", component="nodes"),
 }
 ON_A_LAPTOP: Yaml = {
     "external_labels": {"cluster": "laptop"},
@@ -101,15 +125,47 @@ ON_A_LAPTOP: Yaml = {
 }
 
 
-def _operators_remote_write() -> Yaml:
-    """A patch of the Operator's object Prometheus."""
-    remote_write = _remote_write("nodescore", "http://nodescore.nodescore.svc:9201/api/v1/write")
+OF_APPLICATIONS: Yaml = {
+    "job_name": "nodescore-applications",
+    "honor_labels": True,
+    **_pods("nodescore", "http", component="applications"),
+}
+KUBE_STATE_METRICS: Yaml = {
+    "job_name": "kube-state-metrics",
+    "honor_labels": True,
+    **_pods("kube-state-metrics", "metrics", namespace="nodescore"),
+}
+
+
+def _kubelets() -> Yaml:
+    """cAdvisor in each kubelet; of its metrics, those that the rules ask for."""
+    asked = sorted(set(re.findall(r"\bcontainer_\w+", APPLICATION_RULES.read_text(encoding="utf-8"))))
+    return {
+        "job_name": "cadvisor",
+        "honor_labels": True,
+        "track_timestamps_staleness": True,
+        "scheme": "https",
+        "metrics_path": "/metrics/cadvisor",
+        "authorization": {"credentials_file": "/var/run/secrets/kubernetes.io/serviceaccount/token"},
+        # Most kubelets sign their certificates themselves.
+        "tls_config": {"insecure_skip_verify": True},
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "|".join(asked), "action": "keep"}],
+    }
+
+
+def _operators_remote_write(*remote_writes: Yaml) -> Yaml:
+    """A patch of the Operator's object Prometheus, in another namespace."""
+    return {"spec": {"remoteWrite": [_operators(remote_write) for remote_write in remote_writes]}}
+
+
+def _operators(remote_write: Yaml) -> Yaml:
+    remote_write = {**remote_write, "url": remote_write["url"].replace(":9201", ".nodescore.svc:9201")}
     version = {"messageVersion": "V2.0"} if remote_write.pop("protobuf_message", None) else {}
     rules = [{_camel(key): value for key, value in rule.items()} for rule in remote_write.pop("write_relabel_configs")]
     queue = {_camel(key): value for key, value in remote_write.pop("queue_config").items()}
     metadata = remote_write.pop("metadata_config")
-    entry = {**remote_write, **version, "metadataConfig": metadata, "queueConfig": queue, "writeRelabelConfigs": rules}
-    return {"spec": {"remoteWrite": [entry]}}
+    return {**remote_write, **version, "metadataConfig": metadata, "queueConfig": queue, "writeRelabelConfigs": rules}
 
 
 def _camel(key: str) -> str:
@@ -117,16 +173,17 @@ def _camel(key: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _operators_rules() -> Yaml:
+def _operators_rules(name: str, *files: Path) -> Yaml:
+    groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {
-            "name": "nodescore",
+            "name": name,
             "namespace": "nodescore",
             "labels": {"app.kubernetes.io/name": "nodescore"},
         },
-        "spec": yaml.safe_load(RULES.read_text(encoding="utf-8")),
+        "spec": {"groups": groups},
     }
 
 

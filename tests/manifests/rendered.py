@@ -16,7 +16,14 @@ from tests.servers import places
 Object = dict[str, Any]
 
 # Each is rendered whole by the tests.
-KUSTOMIZATIONS = ("base", "overlays/complete", "overlays/ha", "overlays/sharded", "overlays/operator")
+KUSTOMIZATIONS = (
+    "base",
+    "overlays/complete",
+    "overlays/ha",
+    "overlays/sharded",
+    "overlays/applications",
+    "overlays/operator",
+)
 WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "CronJob")
 
 
@@ -31,7 +38,9 @@ def text(folder: Path) -> str:
 
 def objects(kustomization: str) -> list[Object]:
     """The objects of one of our own, in kustomize's order."""
-    return [document for document in yaml.safe_load_all(text(MANIFESTS / kustomization)) if document]
+    # The loader in C reads dashboards and rules of a megabyte ten times as fast.
+    documents = yaml.load_all(text(MANIFESTS / kustomization), Loader=yaml.CSafeLoader)
+    return [document for document in documents if document]
 
 
 def name(found: Object) -> str:

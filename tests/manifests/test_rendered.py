@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from receiver import catalogue, settings
 from receiver.settings import ENVIRONMENT_PREFIX, Settings
 from tests.manifests import generated
 from tests.manifests.rendered import KUSTOMIZATIONS, Object, name, objects, pod_template, text, workloads
@@ -113,6 +114,18 @@ def test_a_selector_finds_the_pods_that_it_means() -> None:
             assert any(where == namespace and selector.items() <= of.items() for where, of in labels), name(each)
 
 
+def test_each_service_and_each_controller_takes_the_pods_of_one_workload() -> None:
+    for kustomization in KUSTOMIZATIONS:
+        found = objects(kustomization)
+        for each in found:
+            selector = each["spec"]["selector"] if each["kind"] == "Service" else None
+            if each["kind"] in ("StatefulSet", "Deployment", "DaemonSet"):
+                selector = each["spec"]["selector"]["matchLabels"]
+            if selector is not None:
+                labels = [pod_template(workload)["metadata"]["labels"] for workload in workloads(found)]
+                assert sum(selector.items() <= of.items() for of in labels) == 1, f"{kustomization}: {name(each)}"
+
+
 def test_no_image_can_change_under_its_name() -> None:
     for where, container in containers():
         assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+/[a-z0-9/_-]+:v?\d[\w.-]*", container["image"]), where
@@ -152,11 +165,27 @@ def test_only_node_exporter_sees_its_host_and_its_namespace_alone_allows_it() ->
     assert levels == {"nodescore": "restricted", "node-exporter": "privileged"}
 
 
-def test_the_api_is_spoken_to_by_prometheus_alone_which_may_only_read_pods() -> None:
+def test_the_api_is_spoken_to_by_two_that_may_only_read_what_they_need() -> None:
     speaking = {where.split("/")[-1] for where, pod in pods() if pod["automountServiceAccountToken"]}
-    assert speaking == {"prometheus"}
-    (role,) = {repr(each["rules"]) for each in everything().values() if each["kind"] == "ClusterRole"}
-    assert yaml.safe_load(role) == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+    assert speaking == {"prometheus", "kube-state-metrics"}
+    may = {
+        (each["metadata"]["name"], resource, verb)
+        for each in everything().values()
+        if each["kind"] == "ClusterRole"
+        for rule in each["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert may == {
+        *(("nodescore-target-discovery", "pods", verb) for verb in ("get", "list", "watch")),
+        *(("nodescore-kubelet-metrics", "nodes", verb) for verb in ("get", "list", "watch")),
+        ("nodescore-kubelet-metrics", "nodes/metrics", "get"),
+        *(
+            ("nodescore-kube-state-metrics", kind, verb)
+            for kind in ("pods", "replicasets", "jobs")
+            for verb in ("list", "watch")
+        ),
+    }
 
 
 def test_whatever_serves_is_probed_for_being_alive_and_ready() -> None:
@@ -224,7 +253,7 @@ def test_traffic_is_refused_unless_a_policy_allows_it() -> None:
     assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-@pytest.mark.parametrize("path", sorted(generated.files()), ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", sorted(generated.files()), ids=lambda path: str(path.relative_to(generated.MANIFESTS)))
 def test_what_is_made_of_the_catalogue_and_the_rules_is_up_to_date(path: Any) -> None:
     assert path.read_text(encoding="utf-8") == generated.files()[path], "run `make manifests`"
 
@@ -251,9 +280,65 @@ def test_each_shard_takes_the_nodes_that_no_other_takes() -> None:
 
 
 @pytest.mark.real("promtool")
-@pytest.mark.parametrize("folder", ["components/prometheus", "components/sharded", "compose"])
+@pytest.mark.parametrize(
+    "folder", ["components/prometheus", "components/sharded", "components/applications/prometheus", "compose"]
+)
 def test_prometheus_takes_its_configuration(folder: str) -> None:
-    test_alerts.promtool("check", "config", generated.MANIFESTS / folder / "prometheus.yml")
+    # The token of a service account is not here.
+    test_alerts.promtool("check", "config", "--syntax-only", generated.MANIFESTS / folder / "prometheus.yml")
+
+
+def test_the_nodescore_of_the_applications_is_the_base_under_another_name_with_another_catalogue() -> None:
+    overlay = {name(each): each for each in objects("overlays/applications")}
+    (base,) = [each for each in objects("base") if each["kind"] == "StatefulSet"]
+    made = overlay["StatefulSet/nodescore/nodescore-applications"]
+    (ours,), (its,) = (pod_template(each)["spec"].pop("containers") for each in (base, made))
+    environment = its.pop("env")
+    assert environment == [*ours.pop("env"), {"name": "NODESCORE_CATALOGUE", "value": "application"}]
+    taken = settings.load({}, environment={each["name"]: each["value"] for each in environment})
+    assert taken.catalogue == generated.APPLICATIONS
+    assert its == ours
+    assert pod_template(made)["spec"].pop("serviceAccountName") == "nodescore-applications"
+    del pod_template(base)["spec"]["serviceAccountName"]
+    assert pod_template(made)["spec"] == pod_template(base)["spec"]
+    assert made["spec"]["serviceName"] == "nodescore-replicas-applications"
+    assert {"Service/nodescore/nodescore-applications", "PodDisruptionBudget/nodescore/nodescore-applications"} <= set(
+        overlay
+    )
+
+
+def test_prometheus_sends_what_the_rules_record_of_applications_to_their_nodescore_alone() -> None:
+    (config,) = [
+        yaml.safe_load(each["data"]["prometheus.yml"])
+        for each in objects("overlays/applications")
+        if each["kind"] == "ConfigMap" and "prometheus.yml" in each["data"]
+    ]
+    recorded = {
+        rule["record"]
+        for group in yaml.safe_load(generated.APPLICATION_RULES.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+        if rule["record"].startswith("application:")
+    }
+    kept = {
+        each["url"]: {metric for metric in recorded if re.fullmatch(each["write_relabel_configs"][0]["regex"], metric)}
+        for each in config["remote_write"]
+    }
+    assert kept == {
+        "http://nodescore:9201/api/v1/write": set(),
+        "http://nodescore-applications:9201/api/v1/write": recorded,
+    }
+    assert recorded == set(catalogue.load(generated.APPLICATIONS).terms_of_metric)
+
+
+def test_the_rules_on_applications_reach_the_operator_too(tmp_path: Path) -> None:
+    folders = ["overlays/operator", "components/applications", "components/applications/prometheus-operator"]
+    places = [os.path.relpath(generated.MANIFESTS / folder, tmp_path) for folder in folders]
+    kustomization = {"resources": places[:1], "components": places[1:]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    found = {name(each): each for each in yaml.safe_load_all(text(tmp_path))}
+    assert "StatefulSet/nodescore/nodescore-applications" in found
+    groups = found["PrometheusRule/nodescore/nodescore-applications"]["spec"]["groups"]
+    assert [group["name"] for group in groups] == ["nodescore-applications", "nodescore-applications-on-kubernetes"]
 
 
 def test_the_compose_file_runs_the_images_that_the_manifests_run_and_mounts_what_is_there() -> None:
