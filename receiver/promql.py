@@ -162,7 +162,7 @@ def prometheus_snippet(catalogue: Catalogue, url: str = "http://127.0.0.1:9201/a
     return SNIPPET.format(
         name=catalogue.name,
         # Prometheus refuses two entries of one name, and may send to the services of several catalogues.
-        service="nodescore" if catalogue.name == "node" else f"nodescore-{catalogue.name}",
+        service="nodescore" if catalogue.name == "node" else f"nodescore-{catalogue.name}s",
         node_labels=", ".join(catalogue.node_labels),
         naming=NAMING.format(node_label=catalogue.node_labels[0]) if catalogue.target_labels else "",
         node_label=catalogue.node_labels[0],
