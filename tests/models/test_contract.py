@@ -1,4 +1,4 @@
-"""What every model artifact must do, the shipped ones included."""
+"""What every model artifact of nodes must do, the shipped one included; and that what ships is whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from models.run import run
 from receiver.catalogue import load
 from receiver.columns import Float32
 from receiver.detector import Detector, StepResult
-from receiver.registry import shipped_model
+from receiver.registry import SHIPPED, shipped_model
+from receiver.settings import SHIPPED_CATALOGUES, shipped_catalogue
 from tests.models.nodes import FEATURES, table
 from tests.models.trained import ALL, detector, trained
 
@@ -24,10 +25,9 @@ STATELESS = ("zscore", "robust_z")
 # Of the features of the made-up nodes that detectors are trained on.
 NEVER_MOVE = ("receive_drop", "receive_errs")
 NEVER_SEEN = "lis_conn"
-SHIPPED = sorted((Path(models.__file__).parent / "shipped").glob("*.onnx"))
 
 
-@pytest.fixture(params=[*ALL, *SHIPPED], ids=lambda which: which if isinstance(which, str) else which.name)
+@pytest.fixture(params=[*ALL, shipped_model()], ids=lambda which: which if isinstance(which, str) else which.name)
 def model(request: pytest.FixtureRequest) -> Detector:
     return loaded(request.param)
 
@@ -203,13 +203,16 @@ def test_metadata_says_what_the_graph_is(name: str) -> None:
     onnx.checker.check_model(proto, full_check=True)
 
 
-def test_a_model_ships() -> None:
-    assert shipped_model() in SHIPPED
+def test_each_model_of_the_folder_ships_for_a_catalogue() -> None:
+    folder = Path(models.__file__).parent / "shipped"
+    assert {path.name for path in folder.glob("*.onnx")} == set(SHIPPED.values())
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_a_shipped_model_fits_the_catalogue_and_its_card(path: Path) -> None:
-    info = Detector.load(path, load().feature_names).info
+@pytest.mark.parametrize("name", SHIPPED_CATALOGUES)
+def test_a_shipped_model_fits_its_catalogue_and_its_card(name: str) -> None:
+    catalogue = load(shipped_catalogue(name))
+    path = shipped_model(catalogue.name)
+    info = Detector.load(path, catalogue.feature_names).info
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["version"] == info.version
     assert tuple(card["features"]) == info.feature_names
