@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +21,7 @@ from tests.manifests import control_plane
 from tests.manifests.control_plane import Node
 from tests.manifests.engine import Engine
 from tests.manifests.rendered import Object, objects
-from tests.servers import places
-from tests.servers.netns import Host, Network
+from tests.servers.netns import Network
 from tests.servers.process import wait_until
 from tests.servers.prometheus import answers, get
 
@@ -40,14 +37,20 @@ DSN = "postgresql://nodescore:{password}@{host}:5432/nodescore"
 FIRST_SCORE_SECONDS = 180
 INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS = 10, 40, 300
 ANSWERS_WITHIN_SECONDS = 120
-# A flood of the node, as strong as the strongest recorded one: 2,400 packets a second. For so long at most.
-FLOOD_SECONDS = 240
-FLOOD = ("--syn", "--destport", "9100", "--interval", "u417", "--data", "200", "--quiet")
 # Dashboards' queries that may give nothing here; they must be answered all the same.
+CALM = "nobody attacks the node"
 NO_CANDIDATE = "no model is tried in the shadow of the active one"
 EMPTY = {
+    "fleet / Alerts that fire / A": CALM,
+    "fleet / Features that make scores / A": CALM,
+    "fleet / Nodes by score / B": CALM,
+    "fleet / Nodes by score / C": CALM,
     "fleet / Nodes not heard of / A": "the only node is heard of",
+    "node / Alert": CALM,
+    "node / Over 1 since / A": CALM,
     "node / Score over time / C": NO_CANDIDATE,
+    "node / What made the score / A": CALM,
+    "node / What makes it now / A": CALM,
     "service / Connections / B": "the service has ended no connection",
     "service / Drift / A": "drift is told from 500 rows on",
     "service / The shadow beside the active model / A": NO_CANDIDATE,
@@ -157,45 +160,18 @@ def test_the_rendered_stack_scores_within_three_minutes_and_a_killed_pod_loses_n
     assert rows == expected
 
 
-@pytest.mark.real("hping3")
-def test_an_attack_reaches_alertmanager_and_every_query_of_every_dashboard_gives_data(
-    cluster: Cluster, nodes_network: Network
-) -> None:
+def test_every_query_of_every_dashboard_gives_data_in_the_rendered_stack(cluster: Cluster) -> None:
     every = [one for name in NAMES for one in asked(name)]
     assert EMPTY.keys() <= {one.where for one in every}
     cluster.wait_until_ready()
     wait_until(lambda: cluster.prometheus.query("anomaly_score"), "a first score", FIRST_SCORE_SECONDS)
-    with _flooded(nodes_network.add_host(), cluster.node.address):
-        wait_until(partial(_alerted, cluster), "an alert in Alertmanager", ANSWERS_WITHIN_SECONDS)
-        # It clears a minute after its node was muted: until then there are both.
-        post(cluster.url(9201), "mutes", {"node": NODE_NAME, "duration": "1h", "reason": "a test", "author": "ann"})
-        said = {"node": NODE_NAME, "start": "-30s", "end": "now", "verdict": "TP", "author": "ann"}
-        post(cluster.url(9201), "feedback", said)
-        with psycopg.connect(cluster.dsn, autocommit=True) as database:
-            prometheus_url = cluster.prometheus.url
-            shown = Shown(prometheus_url, database, NODE_NAME, CLUSTER, INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
-            ask_until_data(every, shown, EMPTY, ANSWERS_WITHIN_SECONDS)
-
-
-@contextmanager
-def _flooded(attacker: Host, address: str) -> Iterator[None]:
-    """SYN packets from one machine of the network to another."""
-    flood = subprocess.Popen(
-        attacker.argv("timeout", str(FLOOD_SECONDS), places.path_of("hping3"), *FLOOD, address),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        flood.terminate()
-        flood.wait()
-
-
-def _alerted(cluster: Cluster) -> bool:
-    found = get(f"{cluster.url(9093)}/api/v2/alerts", active="true")
-    named = {(one["labels"]["alertname"], one["labels"].get("node")) for one in found}
-    return ("NodeAnomalous", NODE_NAME) in named
+    post(cluster.url(9201), "mutes", {"node": NODE_NAME, "duration": "1h", "reason": "a test", "author": "ann"})
+    said = {"node": NODE_NAME, "start": "-30s", "end": "now", "verdict": "FP", "author": "ann"}
+    post(cluster.url(9201), "feedback", said)
+    with psycopg.connect(cluster.dsn, autocommit=True) as database:
+        prometheus_url = cluster.prometheus.url
+        shown = Shown(prometheus_url, database, NODE_NAME, CLUSTER, INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
+        ask_until_data(every, shown, EMPTY, ANSWERS_WITHIN_SECONDS)
 
 
 def _after(dsn: str, time_ms: int) -> list[int]:
