@@ -95,9 +95,11 @@ def test_the_rules_of_a_cluster_record_every_feature() -> None:
     assert set(catalogue.load(shipped_catalogue("application")).terms_of_metric) <= recorded
 
 
-def test_a_file_that_leaves_an_application_has_it_over_the_threshold_while_it_lasts(replayed: Replayed) -> None:
+def test_an_application_whose_web_server_is_killed_again_and_again_is_over_the_threshold_meanwhile(
+    replayed: Replayed,
+) -> None:
     requests = read(RECORDING)
-    application, began_ms, ended_ms = _attack(requests, "exfiltration")
+    application, began_ms, ended_ms = _attack(requests, "crash-loop")
     points = get(f"{replayed.service.url}/api/v1/nodes/{application}/scores")["points"]
     score = {point["time_ms"] - replayed.delta_ms: point["score"] for point in points}
     assert max(score[at] for at in score if began_ms <= at <= ended_ms) > 1
