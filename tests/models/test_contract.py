@@ -30,7 +30,9 @@ NEVER_MOVE = ("receive_drop", "receive_errs")
 NEVER_SEEN = "lis_conn"
 
 
-@pytest.fixture(params=[*ALL, *map(shipped_model, SHIPPED)], ids=lambda which: which if isinstance(which, str) else which.name)
+@pytest.fixture(
+    params=[*ALL, *map(shipped_model, SHIPPED)], ids=lambda which: which if isinstance(which, str) else which.name
+)
 def model(request: pytest.FixtureRequest) -> Detector:
     return loaded(request.param)
 
