@@ -134,5 +134,19 @@ CRASHING = Kind(
     commands=_crashes,
     lasts_seconds=RESTARTS_SECONDS,
 )
-KINDS = {name: replace(kind, lasts_seconds=RATES_SECONDS) for name, kind in attacks.KINDS.items()}
-APPLICATIONS = Level("application", "application", KINDS | {CRASHING.name: CRASHING}, BEHIND_PORT, _services, RULES)
+MOVES = {
+    "cpu-stress": ("cpu_cores",),
+    "cryptojacking": ("cpu_cores",),
+    "port-scan": ("net_receive",),
+    "network-dos": ("net_receive", "net_transmit"),
+    "application-dos": ("http_requests", "http_seconds", "net_receive", "net_transmit", "cpu_cores"),
+    "mixed-dos": ("http_requests", "http_seconds", "net_receive", "net_transmit", "cpu_cores"),
+    "crash-loop": CRASHING.moves,
+    "exfiltration": ("net_transmit", "disk_read"),
+}
+AS_ON_NODES = {
+    name: replace(kind, moves=MOVES[name], lasts_seconds=RATES_SECONDS) for name, kind in attacks.KINDS.items()
+}
+APPLICATIONS = Level(
+    "application", "application", AS_ON_NODES | {CRASHING.name: CRASHING}, BEHIND_PORT, _services, RULES
+)

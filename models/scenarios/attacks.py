@@ -34,7 +34,7 @@ class Kind:
     unit: str
     strengths: tuple[float, ...]
     seconds: tuple[int, int]  # the shortest and the longest episode
-    moves: tuple[str, ...]  # features of the node that it moves by what it is, not those that were seen to move
+    moves: tuple[str, ...]  # features that it moves by what it is, not those that were seen to move
     tools: tuple[str, ...]
     commands: Callable[[Node, Outside, float, int], Sequence[Command]]
     lasts_seconds: int = 0  # after its end rows still speak of it, where rates are of so long a time

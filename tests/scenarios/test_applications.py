@@ -34,3 +34,8 @@ def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
 
 def test_applications_are_attacked_in_the_ways_that_nodes_are() -> None:
     assert set(APPLICATIONS.kinds) == set(KINDS)
+
+
+def test_what_an_attack_moves_are_features_of_applications() -> None:
+    features = set(catalogue.load(shipped_catalogue("application")).feature_names)
+    assert {name for kind in APPLICATIONS.kinds.values() for name in kind.moves} <= features
