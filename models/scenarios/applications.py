@@ -121,7 +121,6 @@ def _crashes(node: Node, _: Outside, per_minute: float, seconds: int) -> Sequenc
     return [node.argv(*bounded(seconds, "sh", "-c", loop, f"{60 / per_minute:.3f}"))]
 
 
-RATES_SECONDS, RESTARTS_SECONDS = 60, 300  # which the rules above look back
 # The web server's container dies, instead of a process that nothing depends on.
 CRASHING = Kind(
     name=CRASH_LOOP.name,
@@ -132,7 +131,6 @@ CRASHING = Kind(
     moves=("restarts", "http_errors"),
     tools=("pkill",),
     commands=_crashes,
-    lasts_seconds=RESTARTS_SECONDS,
 )
 MOVES = {
     "cpu-stress": ("cpu_cores",),
@@ -144,9 +142,7 @@ MOVES = {
     "crash-loop": CRASHING.moves,
     "exfiltration": ("net_transmit", "disk_read"),
 }
-AS_ON_NODES = {
-    name: replace(kind, moves=MOVES[name], lasts_seconds=RATES_SECONDS) for name, kind in attacks.KINDS.items()
-}
+AS_ON_NODES = {name: replace(kind, moves=MOVES[name]) for name, kind in attacks.KINDS.items()}
 APPLICATIONS = Level(
     "application", "application", AS_ON_NODES | {CRASHING.name: CRASHING}, BEHIND_PORT, _services, RULES
 )

@@ -37,7 +37,6 @@ class Kind:
     moves: tuple[str, ...]  # features that it moves by what it is, not those that were seen to move
     tools: tuple[str, ...]
     commands: Callable[[Node, Outside, float, int], Sequence[Command]]
-    lasts_seconds: int = 0  # after its end rows still speak of it, where rates are of so long a time
 
 
 def bounded(seconds: int, *command: str) -> Command:

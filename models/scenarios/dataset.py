@@ -21,8 +21,6 @@ from receiver.columns import Bool
 from receiver.errors import DataError
 
 DATA = Path(__file__).parent / "data"
-# By the name of the catalogue that they are recorded with.
-FOLDERS = {"node": DATA, "application": DATA / "applications"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,26 @@ class Attacked:
     start_ms: int
     end_ms: int
     seed: int  # of the session
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The sessions of one catalogue, and how far back rates look: so long rows speak of an attack that is over."""
+
+    folder: Path
+    rates_seconds: int = 0
+    restarts_seconds: int = 0
+
+    def until_ms(self, attack: Attacked) -> int:
+        """Of when the last row is that the attack has a part in."""
+        return attack.end_ms + 1000 * (self.restarts_seconds if attack.kind == "crash-loop" else self.rates_seconds)
+
+
+# By the catalogue's name; the rules of applications (`models.scenarios.applications`) say how far back they look.
+RECORDINGS = {
+    "node": Recordings(DATA),
+    "application": Recordings(DATA / "applications", rates_seconds=60, restarts_seconds=300),
+}
 
 
 def sessions(folder: Path = DATA) -> list[Path]:

@@ -7,7 +7,7 @@ named by session, or None where the catalogue has other features. Costs reading 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,16 +16,11 @@ import numpy as np
 
 from models import table as tables
 from models.scenarios import dataset
-from models.scenarios.applications import APPLICATIONS
-from models.scenarios.attacks import Kind
-from models.scenarios.dataset import Attacked
-from models.scenarios.level import NODES
+from models.scenarios.dataset import Attacked, Recordings
 from models.table import Table
 from receiver.catalogue import Catalogue
 
 Side = Literal["train", "measure"]
-# By the name of the catalogue that they are recorded with.
-LEVELS = {"node": NODES, "application": APPLICATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +46,11 @@ def sides(sessions: Sequence[Sequence[str]]) -> dict[str, Side]:
 
 def of(catalogue: Catalogue, side: Side) -> Known | None:
     """One half of what is recorded with a catalogue; what teaches lacks rows that an attack before them still moves."""
-    if catalogue.name not in LEVELS:
-        return None
-    found = read(side, catalogue.feature_names, dataset.FOLDERS[catalogue.name])
-    return found if found is None or side == "measure" else _without_aftermath(found, LEVELS[catalogue.name].kinds)
+    recordings = dataset.RECORDINGS.get(catalogue.name)
+    found = None if recordings is None else read(side, catalogue.feature_names, recordings.folder)
+    if recordings is None or found is None or side == "measure":
+        return found
+    return _without_aftermath(found, recordings)
 
 
 def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Known | None:
@@ -76,11 +72,11 @@ def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Kn
     return Known(tables.joined(parts), tuple(attacks))
 
 
-def _without_aftermath(known: Known, kinds: Mapping[str, Kind]) -> Known:
+def _without_aftermath(known: Known, recordings: Recordings) -> Known:
     table = known.table
     after = np.zeros(len(table), np.bool_)
     for node, attack in known.attacks:
-        until_ms = attack.end_ms + 1000 * kinds[attack.kind].lasts_seconds
+        until_ms = recordings.until_ms(attack)
         after |= (table.node == node) & (table.time_ms > attack.end_ms) & (table.time_ms <= until_ms)
     attacked = np.zeros(len(table), np.bool_) if table.attack is None else table.attack
     return replace(known, table=table.take(attacked | ~after))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from models.scenarios import known
-from models.scenarios.applications import APPLICATIONS
+from models.scenarios import dataset, known
 from receiver.catalogue import load
 from receiver.settings import shipped_catalogue
 from tests.pods import PODS
@@ -47,7 +46,8 @@ def test_what_teaches_of_applications_has_no_rows_that_an_attack_before_them_sti
     quiet = ~table.attack
     for node, attack in found.attacks:
         quiet_ms = table.time_ms[quiet & (table.node == node)]
-        still_ms = attack.end_ms + 1000 * APPLICATIONS.kinds[attack.kind].lasts_seconds
+        still_ms = dataset.RECORDINGS["application"].until_ms(attack)
+        assert still_ms > attack.end_ms
         assert not ((quiet_ms > attack.end_ms) & (quiet_ms <= still_ms)).any()
 
 

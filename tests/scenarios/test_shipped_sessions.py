@@ -14,9 +14,7 @@ from receiver.settings import shipped_catalogue
 
 LARGEST_BYTES = 10_000_000
 LEVEL_OF = {
-    path: level
-    for level in (NODES, APPLICATIONS)
-    for path in dataset.sessions(dataset.FOLDERS[catalogue.load(shipped_catalogue(level.catalogue)).name])
+    path: level for level in (NODES, APPLICATIONS) for path in dataset.sessions(dataset.RECORDINGS[level.label].folder)
 }
 SESSIONS = pytest.mark.parametrize("path", LEVEL_OF, ids=lambda path: f"{LEVEL_OF[path].label}-{path.stem}")
 
