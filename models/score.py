@@ -25,8 +25,8 @@ _SPECIAL = r'[,"\r\n]'
 
 def score(data: Path, model: Path, out: Path, *, progress: Progress = no_progress) -> int:
     """Score the table at `data` with the model at `model` into `out`; the number of rows."""
-    table = tables.read(data)
     detector = Detector.load(model)
+    table = tables.read(data)
     table = table.select(detector.info.feature_names)
     result = run(detector, table, progress)
     columns = {"time": table.time_text}

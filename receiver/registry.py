@@ -258,6 +258,11 @@ def in_use(settings: Settings, catalogue: Catalogue) -> Detector:
     return Detector.load(settings.model, catalogue.feature_names) if settings.model else first_model(catalogue)
 
 
+def for_tables(settings: Settings, catalogue: Catalogue) -> Path:
+    """The model that a table is held against, which may have come from anywhere: the one that is set, or what ships."""
+    return settings.model or shipped_model(catalogue.name)
+
+
 def offer_shipped(store: ModelStore, catalogue: Catalogue, now_ms: int) -> None:
     """Publish the model that ships, where it fits; activate it where nothing is active but what once shipped."""
     try:

@@ -16,6 +16,7 @@ from receiver.cli import options
 from receiver.cli.evaluate_report import lines
 from receiver.cli.extras import needing
 from receiver.cli.models import EXTRA_MODULES, advancing
+from receiver.cli.places import check_file
 from receiver.cli.stores import reading
 from receiver.errors import DataError
 from receiver.web.instants import format_instant
@@ -64,12 +65,14 @@ def evaluate(
 
         nodescore evaluate --data test.csv --model model.onnx --json
     """
-    from receiver.registry import in_use, shipped_model
+    from receiver.registry import for_tables, in_use
 
     if data is not None and (days, data_dir, store) != (None, None, None):
         raise DataError("--data is one source of rows; --days, --data-dir and --store name another: say one")
     if days is not None and not 0 < days <= MOST_DAYS:
         raise DataError(f"--days: must be more than 0, and {MOST_DAYS:,} at most")
+    if picture is not None:
+        check_file(picture)
     settings, catalogue = options.load(config, data_dir=data_dir, store=store, model=model)
     with needing("train", EXTRA_MODULES):
         from models import evaluate as evaluation
@@ -80,7 +83,7 @@ def evaluate(
 
         with advancing("evaluating") as advance:
             if data is not None:
-                detector = Detector.load(settings.model or shipped_model(catalogue.name))
+                detector = Detector.load(for_tables(settings, catalogue))
                 watched = evaluation.watch(data, detector, advance)
             else:
                 detector = in_use(settings, catalogue)

@@ -13,6 +13,7 @@ import typer
 
 from receiver.cli import options
 from receiver.cli.dataset import attacks, decimal, limited, moments, thinned, with_raw
+from receiver.cli.places import check_file
 from receiver.cli.progress import progress
 from receiver.cli.stores import reading
 from receiver.cli.tables import STDOUT, Format, writer
@@ -58,6 +59,8 @@ def export(
     kind = format_ or (Format.parquet if out.suffix.lower() in (".parquet", ".pq") else Format.csv)
     if kind is Format.parquet and out == STDOUT and sys.stdout.isatty():
         raise DataError("Parquet is nothing for a terminal; name a file")
+    if out != STDOUT:
+        check_file(out)
     with reading(settings, catalogue) as reader:
         names = reader.nodes()
         chosen = _chosen(names, node)

@@ -11,9 +11,11 @@ from typing import Annotated
 
 import typer
 
+from receiver.cli import options
 from receiver.cli.extras import needing
+from receiver.cli.places import check_file
 from receiver.cli.progress import progress
-from receiver.errors import DataError, ModelError
+from receiver.errors import DataError
 
 # What the extra installs; a missing module of another name is a mistake of ours and shows as one.
 EXTRA_MODULES = ("matplotlib", "models", "onnx", "pyarrow", "scipy", "skl2onnx", "sklearn")
@@ -25,7 +27,10 @@ DataOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", help="ONNX file. [default: the model that ships]", show_default=False)
+    Path | None,
+    typer.Option(
+        "--model", help="ONNX file. [default: the one set, or what ships for the catalogue]", show_default=False
+    ),
 ]
 
 
@@ -60,6 +65,7 @@ def train(
     """
     if objective is Objective.accuracy and false_alerts_per_node_day is not None:
         raise DataError("--false-alerts-per-node-day and --objective accuracy are two thresholds; say one")
+    check_file(out)
     with needing("train", EXTRA_MODULES):
         from models.train import train as run
 
@@ -86,21 +92,16 @@ def score(
 
     nodescore score --data test.csv --model model.onnx --out scores.csv
     """
+    from receiver.registry import for_tables
+
+    check_file(out)
+    settings, catalogue = options.load(None, model=model)
     with needing("train", EXTRA_MODULES):
         from models.score import score as run
 
         with advancing("scoring") as advance:
-            rows = run(data, _model(model), out, progress=advance)
+            rows = run(data, for_tables(settings, catalogue), out, progress=advance)
     typer.echo(f"{out}: {rows} rows")
-
-
-def _model(given: Path | None) -> Path:
-    from receiver.registry import shipped_model
-
-    path = given or shipped_model()
-    if not path.exists():
-        raise ModelError(f"model {path}: no such file")
-    return path
 
 
 @contextmanager

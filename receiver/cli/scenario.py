@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from receiver.cli.extras import needing
+from receiver.cli.places import check_file, make_folder
 from receiver.errors import DataError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def run(
         raise DataError(f"no attack is called {name!r}; there are: {', '.join(_kinds())}")
     if strength is not None and not 0 < strength <= max(kind.strengths):
         raise DataError(f"--strength {strength:g}: {name} goes to {max(kind.strengths):g} {kind.unit}")
+    make_folder(out)
     with needing("scenarios", EXTRA_MODULES):
         from models.scenarios import dataset
         from models.scenarios.effect import effect
@@ -102,6 +104,9 @@ def record(
 
         nodescore scenario record sessions --minutes 30 --seed 7
     """
+    make_folder(folder)
+    if recording is not None:
+        check_file(recording)
     with needing("scenarios", EXTRA_MODULES):
         from models.scenarios.applications import APPLICATIONS
         from models.scenarios.level import NODES

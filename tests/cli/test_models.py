@@ -61,7 +61,10 @@ def test_the_accuracy_objective_is_another_threshold_than_the_budget(nodescore: 
     [
         (["train", "--data", "none.csv", "--out", "m.onnx"], "none.csv: cannot be read as CSV"),
         (["train", "--data", "table.csv", "--out", "m.onnx", "--detector", "magic"], "no detector magic; there are: "),
-        (["score", "--data", "table.csv", "--model", "no.onnx", "--out", "s.csv"], "model no.onnx: no such file"),
+        (
+            ["score", "--data", "table.csv", "--model", "no.onnx", "--out", "s.csv"],
+            "model no.onnx: cannot be read: No such file or directory",
+        ),
         (["evaluate", "--data", "table.csv", "--model", "table.csv"], "model table.csv: is not an ONNX file"),
     ],
 )
@@ -80,6 +83,16 @@ def test_a_model_of_other_features_is_refused(nodescore: Nodescore, table: Path,
     done = nodescore("score", "--data", table, "--model", "busy.onnx", "--out", "s.csv")
     assert done.status == 2
     assert "cpu_sec_idle" in done.err
+
+
+def test_without_a_model_the_one_of_the_catalogue_is_taken(
+    nodescore: Nodescore, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODESCORE_CATALOGUE", "application")
+    for command in (["score", "--out", "s.csv"], ["evaluate"]):
+        done = nodescore(*command, "--data", table)
+        assert done.status == 2
+        assert "cpu_throttled" in done.err
 
 
 def test_without_the_extra_the_line_says_what_to_install(table: Path, tmp_path: Path) -> None:
