@@ -1,8 +1,7 @@
 """The HTTP side: one FastAPI app over a running service.
 
-`create_app` takes a `Service` and gives an app with the endpoints that operators know from Prometheus (`/metrics`,
-`/-/healthy`, `/-/ready`, `/-/reload`), the JSON API and the page; `receiver.web.write` adds remote write. Errors of
-our tree become plain-text answers here and nowhere else.
+`create_app` takes a `Service` and gives an app with all endpoints but remote write, which `receiver.web.write` adds:
+those for the operation, the JSON API, the pages. Errors of our tree become plain-text answers here and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from starlette.datastructures import MutableHeaders
@@ -30,14 +29,14 @@ from receiver.web import (
     mutes,
     node_page,
     nodes,
+    operation,
     overview,
     shadow_pages,
 )
-from receiver.web.access import Access, may
-from receiver.web.description import described, refusals
-from receiver.web.origin import BodyLimit, from_here
+from receiver.web.access import Access
+from receiver.web.description import described
+from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
-from receiver.web.reloading import reload_all
 
 # Nothing comes from elsewhere, nothing is run that is not a file of ours, nobody frames the page. Without any referrer,
 # browsers would hide from us that a form is ours.
@@ -85,50 +84,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.include_router(shadow_pages.router(service))
     app.include_router(audit_page.router(service))
     app.include_router(data_page.router(service))
-
-    @app.get(
-        "/metrics",
-        summary="What Prometheus scrapes",
-        tags=["operation"],
-        response_class=PlainTextResponse,
-        responses={200: {"content": {"application/openmetrics-text": {"schema": {"type": "string"}}}}},
-    )
-    def metrics(request: Request) -> Response:
-        body, content_type = service.exposition.render(request.headers.get("accept", ""))
-        return Response(body, headers={"Content-Type": content_type})
-
-    @app.get(
-        "/-/healthy", summary="200 while the process answers", tags=["operation"], response_class=PlainTextResponse
-    )
-    async def healthy() -> PlainTextResponse:
-        return PlainTextResponse("Nodescore is healthy.\n")
-
-    @app.get(
-        "/-/ready",
-        summary="200 while samples are taken, 503 otherwise; says how each part is, and why to who may look",
-        tags=["operation"],
-        response_class=PlainTextResponse,
-        responses=refusals(503),
-    )
-    def ready(request: Request) -> PlainTextResponse:
-        status = service.status()
-        down = any(component.state == "down" for component in status)
-        first = "Nodescore cannot take samples." if down else "Nodescore is ready."
-        why = may("look", request.scope)
-        lines = [f"{one.name}: {one.state}" + (f": {one.text}" if why else "") for one in status]
-        return PlainTextResponse("\n".join([first, *lines]) + "\n", status_code=503 if down else 200)
-
-    @app.post(
-        "/-/reload",
-        summary="Read the web configuration and the model again",
-        tags=["operation"],
-        response_class=PlainTextResponse,
-        responses=refusals(400),
-        dependencies=[Depends(from_here)],
-    )
-    def reload() -> PlainTextResponse:
-        return PlainTextResponse(reload_all(service, access) + "\n")
-
+    app.include_router(operation.router(service, access))
     return app
 
 

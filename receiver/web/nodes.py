@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -98,19 +99,7 @@ def router(service: Service) -> APIRouter:
         return NodesAnswer(
             total=len(found),
             silent=known_count(snapshot) - len(fresh),
-            nodes=[
-                NodeAnswer(
-                    cluster=snapshot.names[node].cluster,
-                    node=snapshot.names[node].node,
-                    score=round(float(snapshot.score[node]), 6),
-                    time=format_instant(int(snapshot.time_ms[node])),
-                    alert_since=format_instant(raised_ms) if (raised_ms := int(snapshot.raised_ms[node])) else None,
-                    top_features=[
-                        FeatureShare(name=name, help=helps.get(name, name), contribution=share) for name, share in top
-                    ],
-                )
-                for node, top in zip(shown.tolist(), tops, strict=True)
-            ],
+            nodes=[_answer(snapshot, node, top, helps) for node, top in zip(shown.tolist(), tops, strict=True)],
         )
 
     @routes.get("/nodes/{node:path}/scores", summary="Scores of a node over time", responses=refusals(404))
@@ -138,6 +127,18 @@ def router(service: Service) -> APIRouter:
         return ScoresAnswer(cluster=name.cluster, node=name.node, points=points)
 
     return routes
+
+
+def _answer(snapshot: Snapshot, node: int, top: Sequence[tuple[str, float]], helps: Mapping[str, str]) -> NodeAnswer:
+    raised_ms = int(snapshot.raised_ms[node])
+    return NodeAnswer(
+        cluster=snapshot.names[node].cluster,
+        node=snapshot.names[node].node,
+        score=round(float(snapshot.score[node]), 6),
+        time=format_instant(int(snapshot.time_ms[node])),
+        alert_since=format_instant(raised_ms) if raised_ms else None,
+        top_features=[FeatureShare(name=name, help=helps.get(name, name), contribution=share) for name, share in top],
+    )
 
 
 def _find(service: Service, node: str, cluster: str | None) -> tuple[int, NodeName]:

@@ -234,15 +234,14 @@ def tables_of(catalogue: Catalogue) -> Tables:
                 node integer, time timestamptz, model integer, score real, x real[], contribution real[]
             ) ON COMMIT DELETE ROWS;
         """,
-        compress="".join(
-            f"""
-            ALTER TABLE {table} SET (
-                timescaledb.compress, timescaledb.compress_segmentby = 'node', timescaledb.compress_orderby = 'time'
-            );
-            SELECT add_compression_policy(
-                '{table}', compress_after => interval '{COMPRESS_AFTER}', if_not_exists => true
-            );
-            """
-            for table in (samples, scores)
-        ),
+        compress="".join(map(_compression, (samples, scores))),
     )
+
+
+def _compression(table: str) -> str:
+    return f"""
+        ALTER TABLE {table} SET (
+            timescaledb.compress, timescaledb.compress_segmentby = 'node', timescaledb.compress_orderby = 'time'
+        );
+        SELECT add_compression_policy('{table}', compress_after => interval '{COMPRESS_AFTER}', if_not_exists => true);
+    """
