@@ -11,7 +11,13 @@ import re
 from pathlib import Path
 
 NODE_ALERTS = Path(__file__).parent / "prometheus" / "alerts.yaml"
-RULES = ("record: node:anomaly_score:recent_median", "alert: NodeAnomalous", "alert: NodeStaysAnomalous")
+RULES = (
+    "record: node:anomaly_score:recent_median",
+    "alert: NodeAnomalous",
+    "alert: NodeStaysAnomalous",
+    # Drawn by a dashboard. What raises alerts where a node is gone has no place here: an application may end.
+    "record: node:anomaly_last_row_timestamp_seconds:last_hour",
+)
 HEAD = """\
 # Made of alerts.yaml by `make manifests`; edit that, or manifests/application_alerts.py.
 # Alerts on the anomaly scores of applications. Load it beside alerts.yaml, and put the address at which the pages of

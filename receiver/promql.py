@@ -150,6 +150,11 @@ RULE = """\
 """
 
 
+def service_name(catalogue: Catalogue) -> str:
+    """What Prometheus calls the service of a catalogue: it may have several, and refuses two entries of one name."""
+    return "nodescore" if catalogue.name == "node" else f"nodescore-{catalogue.name}s"
+
+
 def prometheus_snippet(catalogue: Catalogue, url: str = "http://127.0.0.1:9201/api/v1/write") -> str:
     """YAML with one `remote_write` to `url` and the scrape job of the same service."""
     rules = [
@@ -161,8 +166,7 @@ def prometheus_snippet(catalogue: Catalogue, url: str = "http://127.0.0.1:9201/a
     address = urlsplit(url)
     return SNIPPET.format(
         name=catalogue.name,
-        # Prometheus refuses two entries of one name, and may send to the services of several catalogues.
-        service="nodescore" if catalogue.name == "node" else f"nodescore-{catalogue.name}s",
+        service=service_name(catalogue),
         node_labels=", ".join(catalogue.node_labels),
         naming=NAMING.format(node_label=catalogue.node_labels[0]) if catalogue.target_labels else "",
         node_label=catalogue.node_labels[0],

@@ -23,15 +23,11 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from manifests.grafana.panels import PROMETHEUS
+from manifests.grafana.scored import Scored
 
 Panels = list[Builder[Panel]]
 
 TAG = "nodescore"
-# As in the alerts' link: the address at which Nodescore's pages are reached is put in its place.
-PLACEHOLDER_URL = "http://nodescore.example:9201"
-NODE_UID = "nodescore-node"
-# Of a node, in a link to one of Nodescore's pages: as template variables, and as columns of a table.
-CHOSEN_NODE = "node=${node:percentencode}&cluster=${cluster:percentencode}"
 
 
 def frame(uid: str, title: str, description: str, since: str) -> Dashboard:
@@ -74,22 +70,27 @@ def one_of(name: str, label: str, values: list[str]) -> CustomVariable:
     return CustomVariable(name).label(label).values(",".join(values)).options(options).current(options[0])
 
 
-def pages_url() -> TextBoxVariable:
-    """The variable of the address of Nodescore's pages."""
+def pages_url(of: Scored) -> TextBoxVariable:
+    """The variable of the address of the pages of their Nodescore."""
     return (
-        TextBoxVariable("nodescore")
+        TextBoxVariable(of.pages)
         .label("Nodescore's address")
-        .default_value(PLACEHOLDER_URL)
-        .current(VariableOption(text=PLACEHOLDER_URL, value=PLACEHOLDER_URL))
+        .default_value(of.placeholder_url)
+        .current(VariableOption(text=of.placeholder_url, value=of.placeholder_url))
     )
 
 
-def page_link(title: str, path_and_query: str) -> DashboardLink:
-    """A link to a page of Nodescore, in a window of its own."""
-    return DashboardLink(title).url(f"${{nodescore:raw}}/{path_and_query}").target_blank(True)
+def page_link(of: Scored, title: str, path_and_query: str) -> DashboardLink:
+    """A link to a page of their Nodescore, in a window of its own; pages say `node` whatever is scored."""
+    return DashboardLink(title).url(f"${{{of.pages}:raw}}/{path_and_query}").target_blank(True)
 
 
-def node_link(node: str, cluster: str) -> DashboardLink:
-    """A link to the dashboard of a node, over the same time; the arguments say what stands for its names."""
-    variables = f"var-node={node}&var-cluster={cluster}&${{datasource:queryparam}}&${{nodescore:queryparam}}"
-    return DashboardLink("Open the node").url(f"/d/{NODE_UID}?{variables}&${{__url_time_range}}")
+def uid_of_one(of: Scored) -> str:
+    """What Grafana knows the dashboard of a single one by."""
+    return f"{TAG}-{of.one}"
+
+
+def link_to_one(of: Scored, name: str, cluster: str) -> DashboardLink:
+    """A link to the dashboard of one, over the same time; the arguments say what stands for its names."""
+    variables = f"var-{of.one}={name}&var-cluster={cluster}&${{datasource:queryparam}}&${{{of.pages}:queryparam}}"
+    return DashboardLink(f"Open the {of.one}").url(f"/d/{uid_of_one(of)}?{variables}&${{__url_time_range}}")

@@ -1,4 +1,4 @@
-"""What of a node is asked of TimescaleDB: what was said of it, and rows older than Prometheus keeps them."""
+"""What of one node is asked of TimescaleDB: what was said of it, and rows older than Prometheus keeps them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacem
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from manifests.grafana.panels import WIDTH, alarm_line
+from manifests.grafana.scored import Scored
 
 TIMESCALE_TYPE = "grafana-postgresql-datasource"
 TIMESCALE = DataSourceRef(type_val=TIMESCALE_TYPE, uid="${timescale}")
+# {one} is a table's first word and a variable; columns and labels say `node` whatever is scored.
 SCORES = """\
 SELECT time_bucket(interval '$__interval', s.time) AS time, m.version AS metric, max(s.score) AS score
-FROM node_scores s JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model
-WHERE $__timeFilter(s.time) AND n.name = ${node:sqlstring} AND n.cluster = ${cluster:sqlstring}
+FROM {one}_scores s JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model
+WHERE $__timeFilter(s.time) AND n.name = ${{{one}:sqlstring}} AND n.cluster = ${{cluster:sqlstring}}
 GROUP BY 1, 2 ORDER BY 1"""
 LABELS = """\
 SELECT start_time AS "From", end_time AS "Until", CASE WHEN attack THEN 'attack' ELSE 'normal' END AS "Was",
   verdict AS "Verdict", details AS "Details", author AS "Author", score AS "Score", model AS "Model"
 FROM labels_now WHERE end_time >= $__timeFrom() AND start_time <= $__timeTo()
-  AND node = ${node:sqlstring} AND cluster = ${cluster:sqlstring}
+  AND node = ${{{one}:sqlstring}} AND cluster = ${{cluster:sqlstring}}
 ORDER BY start_time DESC LIMIT 200"""
 ROWS = """\
-SELECT * FROM node_dataset
-WHERE $__timeFilter(time) AND node = ${node:sqlstring} AND cluster = ${cluster:sqlstring}
+SELECT * FROM {one}_dataset
+WHERE $__timeFilter(time) AND node = ${{{one}:sqlstring}} AND cluster = ${{cluster:sqlstring}}
 ORDER BY time DESC LIMIT 200"""
 
 
@@ -53,28 +55,30 @@ class SqlQuery(Dataquery, Builder[Dataquery]):
         }
 
 
-def row() -> Row:
+def row(of: Scored) -> Row:
     """Closed at first: whoever has no TimescaleDB is not shown errors."""
     return (
         Row("From TimescaleDB, where Nodescore has one")
         .collapsed(True)
-        .with_panel(_scores())
+        .with_panel(_scores(SCORES.format(one=of.one)))
         .with_panel(
             _table(
-                "What was said of it", "The labels that hold, of alarms and of calm, with what was scored then.", LABELS
+                "What was said of it",
+                "The labels that hold, of alarms and of calm, with what was scored then.",
+                LABELS.format(one=of.one),
             )
         )
         .with_panel(
             _table(
                 "Stored rows",
                 "The last 200 rows in the form of the data set: raw values, and whether a label says attack.",
-                ROWS,
+                ROWS.format(one=of.one),
             )
         )
     )
 
 
-def _scores() -> timeseries.Panel:
+def _scores(sql: str) -> timeseries.Panel:
     legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
     panel = (
         timeseries.Panel()
@@ -82,7 +86,7 @@ def _scores() -> timeseries.Panel:
         .description("The highest score of each interval, by the version of the model that made it.")
         .unit("none")
         .datasource(TIMESCALE)
-        .with_target(SqlQuery(SCORES, "time_series"))
+        .with_target(SqlQuery(sql, "time_series"))
         .legend(legend.show_legend(True))
         .span(WIDTH)
         .height(8)

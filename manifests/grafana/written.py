@@ -9,18 +9,16 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import RowPanel
 
-from manifests.grafana import fleet, node, service
+from manifests.grafana import detail, overview, service
+from manifests.grafana.scored import SCORED
 
 FOLDER = Path(__file__).parent / "dashboards"
 
 
 def texts() -> dict[str, str]:
     """By the name of its file, the JSON of each dashboard."""
-    return {
-        "fleet": _text(fleet.dashboard()),
-        "node": _text(node.dashboard()),
-        "service": _text(service.dashboard()),
-    }
+    pairs = [(of.overview, overview.dashboard(of)) for of in SCORED] + [(of.one, detail.dashboard(of)) for of in SCORED]
+    return {name: _text(built) for name, built in (*pairs, ("service", service.dashboard()))}
 
 
 def _text(builder: Dashboard) -> str:

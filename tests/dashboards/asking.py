@@ -22,11 +22,11 @@ from tests.servers.prometheus import get
 
 @dataclass(frozen=True)
 class Shown:
-    """What a dashboard shows: one node of one cluster, in the last seconds."""
+    """What dashboards show: one node of one cluster, or one of what else is scored, in the last seconds."""
 
     prometheus_url: str
     database: psycopg.Connection
-    node: str
+    names: Mapping[str, str]  # of the chosen ones, by the variable, which is also the dashboard
     cluster: str
     interval_seconds: int  # of scrapes
     rate_seconds: int  # over which rates are taken
@@ -51,9 +51,9 @@ class Shown:
 
     def _values(self, one: Asked) -> Mapping[str, str]:
         return {
-            "node": self.node,
-            # A panel of the fleet or the service shows all there is, as "All" does.
-            "cluster": self.cluster if one.where.startswith("node ") else ".*",
+            **self.names,
+            # Where none is chosen a panel shows all there is, as "All" does.
+            "cluster": self.cluster if one.where.split()[0] in self.names else ".*",
             "node_label": "node",
             "job": ".*",
             "instance": ".*",
@@ -67,8 +67,8 @@ class Shown:
         since, until = f"to_timestamp({now - self.seconds})", f"to_timestamp({now})"
         text = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN {since} AND {until}", text)
         text = text.replace("$__timeFrom()", since).replace("$__timeTo()", until)
-        named = {"node": f"'{self.node}'", "cluster": f"'{self.cluster}'", "__interval": f"{self.interval_seconds}s"}
-        return filled(text, named)
+        named = {variable: f"'{name}'" for variable, name in {**self.names, "cluster": self.cluster}.items()}
+        return filled(text, {**named, "__interval": f"{self.interval_seconds}s"})
 
 
 def ask_until_data(queries: Iterable[Asked], shown: Shown, empty: Mapping[str, str], within_seconds: float) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from manifests.grafana.scored import SCORED
 from manifests.grafana.written import FOLDER
 
-NAMES = ("fleet", "node", "service")
+NAMES = (*(name for of in SCORED for name in (of.overview, of.one)), "service")
 PANEL = dict[str, Any]
 
 

@@ -1,44 +1,59 @@
 """Every query of every dashboard, asked of a real Prometheus and a real TimescaleDB.
 
-A Nodescore scores the recording of the demo, in the middle of its attack, as of now. Prometheus has what the recorded
-node_exporter said, and scrapes the scores; TimescaleDB has what Nodescore passes on to it.
+A Nodescore scores the recording of the demo, in the middle of its attack, as of now; one of applications does so with
+theirs. Prometheus has what was recorded, and scrapes the scores of both; TimescaleDB has what they pass on to it.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 import pytest
 import yaml
 
+from manifests.grafana.scored import RULES, SCORED, Scored
 from receiver import promql
 from receiver.cli.demo import SECONDS_BEFORE_EVENT, Player
 from receiver.cli.recording import Recorded, read
 from tests import counting_model
 from tests.dashboards.asking import Shown, ask_until_data, post
 from tests.dashboards.reading import NAMES, asked
-from tests.e2e.chain import CATALOGUE, RULES
 from tests.servers.nodescore import SOURCE, Nodescore
 from tests.servers.process import Runner, wait_until
 from tests.servers.prometheus import Prometheus
 
-RECORDING = SOURCE / "receiver" / "demo" / "recording.jsonl.gz"
-NODE = "node-0"
 # How long the attack has been under way at the start; what was before is sent at once, and the rest as it was recorded.
 ATTACKED_SECONDS = 10
 ANSWERS_WITHIN_SECONDS = 45
 INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS = 1, 10, 60
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """A recording of what is scored, and one of it that is attacked there."""
+
+    recording: Path
+    name: str
+    event: str  # how that begins
+
+
+ATTACKED = {
+    "node": Attacked(SOURCE / "receiver/demo/recording.jsonl.gz", "node-0", ""),
+    "application": Attacked(SOURCE / "tests/docs/applications.jsonl.gz", "s2-a1", "s2-a1: crash-loop begins"),
+}
 # Empty by nature on this stack; they must be answered all the same.
 EMPTY = {
-    "fleet / $cluster": "the recorded nodes have no cluster",
-    "node / $cluster": "the recorded nodes have no cluster",
+    **{f"{name} / $cluster": "what was recorded has no cluster" for name in NAMES if name != "service"},
     "fleet / Nodes not heard of / A": "every node is heard of",
-    "service / Connections / B": "the service has ended no connection",
-    "service / Drift / A": "drift is told from 500 rows on, and the recording has fewer",
+    "applications / Applications not heard of / A": "every application is heard of",
+    "application / cpu_throttled / A": "the recorded applications have no limits of CPU",
+    "service / Connections / B": "the services have ended no connection",
+    "service / Drift / A": "drift is told from 500 rows on, and the recordings have fewer",
     "service / Pairs / A": "no pair of Prometheus sends",
 }
 
@@ -47,39 +62,60 @@ EMPTY = {
 def test_every_query_of_every_dashboard_gives_data(run_server: Runner, timescale_dsn: str, tmp_path: Path) -> None:
     every = [one for name in NAMES for one in asked(name)]
     assert EMPTY.keys() <= {one.where for one in every}
-    nodescore = run_server(Nodescore(tmp_path, [f"--store={timescale_dsn}"]))
+    services = {of.one: run_server(_nodescore(of, timescale_dsn, tmp_path)) for of in SCORED}
     flags = ["--web.enable-remote-write-receiver"]
-    prometheus = run_server(Prometheus(_config(nodescore.address), tmp_path, flags=flags))
-    candidate = counting_model.write(tmp_path / "candidate.onnx", CATALOGUE, "candidate")
-    add = [sys.executable, "-m", "receiver", "models", "add", str(candidate), f"--store={timescale_dsn}"]
-    subprocess.run(add, cwd=SOURCE, check=True, capture_output=True)
-    post(nodescore.url, "models/candidate/shadow", {"by": "ann"})
-    requests = _attacked(read(RECORDING))
-    with Player(requests, prometheus.url), Player(requests, nodescore.url), psycopg.connect(timescale_dsn) as database:
-        database.autocommit = True
-        wait_until(lambda: prometheus.query('ALERTS{alertstate="firing"}'), "an alert", ANSWERS_WITHIN_SECONDS)
-        # It clears a minute after its node was muted: until then there are both.
-        post(nodescore.url, "mutes", {"node": NODE, "duration": "1h", "reason": "a test", "author": "ann"})
-        post(nodescore.url, "feedback", {"node": NODE, "start": "-30s", "end": "now", "verdict": "TP", "author": "ann"})
-        shown = Shown(prometheus.url, database, NODE, "", INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
+    prometheus = run_server(Prometheus(_config(services), tmp_path, flags=flags))
+    names = {of.one: ATTACKED[of.one].name for of in SCORED}
+    with ExitStack() as stack:
+        for of in SCORED:
+            _try_in_the_shadow(of, services[of.one], timescale_dsn, tmp_path)
+            requests = _attacked(ATTACKED[of.one])
+            for url in (prometheus.url, services[of.one].url):
+                stack.enter_context(Player(requests, url))
+        firing = [f'ALERTS{{alertname="{of.anomalous}",alertstate="firing"}}' for of in SCORED]
+        wait_until(lambda: all(map(prometheus.query, firing)), "an alert of each", ANSWERS_WITHIN_SECONDS)
+        for of in SCORED:
+            # It clears a minute after its node was muted: until then there are both.
+            said = {"node": names[of.one], "author": "ann"}
+            post(services[of.one].url, "mutes", {**said, "duration": "1h", "reason": "a test"})
+            post(services[of.one].url, "feedback", {**said, "start": "-30s", "end": "now", "verdict": "TP"})
+        database = stack.enter_context(psycopg.connect(timescale_dsn, autocommit=True))
+        shown = Shown(prometheus.url, database, names, "", INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
         ask_until_data(every, shown, EMPTY, ANSWERS_WITHIN_SECONDS)
+        models = [one.text for one in every if " / Model / " in one.where]
+        versions = [{labels["version"] for labels, _ in prometheus.query(text)} for text in models]
+        assert [len(each) for each in versions] == [1] * len(SCORED)
+        assert len(set.union(*versions)) == len(SCORED)
 
 
-def _config(nodescore: str) -> str:
-    """prometheus.yml: the shipped scrape job and the shipped rules, each second."""
-    (scrape,) = yaml.safe_load(promql.prometheus_snippet(CATALOGUE, f"http://{nodescore}"))["scrape_configs"]
+def _nodescore(of: Scored, dsn: str, folder: Path) -> Nodescore:
+    environment = {} if of.scraped else {"NODESCORE_CATALOGUE": of.one}
+    return Nodescore(folder, [f"--store={dsn}"], promql.service_name(of.catalogue), environment)
+
+
+def _try_in_the_shadow(of: Scored, service: Nodescore, dsn: str, folder: Path) -> None:
+    candidate = counting_model.write(folder / f"{of.one}.onnx", of.catalogue, "candidate")
+    add = [sys.executable, "-m", "receiver", "models", "add", str(candidate), f"--store={dsn}"]
+    subprocess.run(add, cwd=SOURCE, env=service.environment, check=True, capture_output=True)
+    post(service.url, "models/candidate/shadow", {"by": "ann"})
+
+
+def _config(services: dict[str, Nodescore]) -> str:
+    """prometheus.yml: the shipped scrape jobs and the shipped alert rules, each second."""
+    snippets = [promql.prometheus_snippet(of.catalogue, f"{services[of.one].url}/api/v1/write") for of in SCORED]
     return yaml.safe_dump(
         {
             "global": dict.fromkeys(("scrape_interval", "evaluation_interval"), f"{INTERVAL_SECONDS}s"),
-            "rule_files": [str(RULES)],
-            "scrape_configs": [scrape],
+            "rule_files": [str(path) for path in RULES.glob("*alerts.yaml")],
+            "scrape_configs": [job for snippet in snippets for job in yaml.safe_load(snippet)["scrape_configs"]],
         }
     )
 
 
-def _attacked(requests: list[Recorded]) -> list[Recorded]:
+def _attacked(attacked: Attacked) -> list[Recorded]:
     """The recording with one event only, so that its player starts in the middle of the attack."""
-    began_ms = next(request.at_ms or 0 for request in requests if request.event)
+    requests = read(attacked.recording)
+    began_ms = next(each.at_ms or 0 for each in requests if each.event and attacked.event in ("", each.event))
     from_ms = began_ms + (ATTACKED_SECONDS + SECONDS_BEFORE_EVENT) * 1000
     place = next(place for place, request in enumerate(requests) if (request.at_ms or 0) >= from_ms)
     return [replace(request, event="now" if at == place else "") for at, request in enumerate(requests)]

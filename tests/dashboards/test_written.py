@@ -8,12 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from manifests.grafana import fleet
-from manifests.grafana.frame import PLACEHOLDER_URL
+from manifests.grafana.scored import RULES, SCORED, Scored
 from manifests.grafana.written import FOLDER, texts
-from receiver import catalogue
 from tests.dashboards.reading import NAMES, PANEL, panels, rows
-from tests.e2e.chain import RULES
 
 
 def test_the_committed_files_are_what_the_code_writes() -> None:
@@ -47,29 +44,27 @@ def test_each_panel_says_what_it_shows_in_which_unit(name: str) -> None:
         assert all(target.get("legendFormat") for target in panel["targets"] if "expr" in target), panel["title"]
 
 
-def test_the_node_has_a_panel_for_each_feature_of_the_catalogue() -> None:
-    wanted = catalogue.load().feature_names
-    assert tuple(panel["title"] for panel in panels("node") if panel["title"] in wanted) == wanted
+@pytest.mark.parametrize("of", SCORED, ids=lambda of: of.one)
+def test_one_of_them_has_a_panel_for_each_feature_of_its_catalogue(of: Scored) -> None:
+    wanted = of.catalogue.feature_names
+    assert tuple(panel["title"] for panel in panels(of.one) if panel["title"] in wanted) == wanted
 
 
-def test_a_click_on_a_nodes_panel_leads_to_the_form_that_the_alert_links_to() -> None:
-    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
-    (alert,) = [rule for rule in groups[0]["rules"] if rule.get("alert") == "NodeAnomalous"]
+@pytest.mark.parametrize("of", SCORED, ids=lambda of: of.one)
+def test_a_click_on_a_panel_leads_to_the_form_that_the_alert_links_to(of: Scored) -> None:
+    files = RULES.glob("*alerts.yaml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
+    (alert,) = [rule for group in groups for rule in group["rules"] if rule.get("alert") == of.anomalous]
     of_the_alert = alert["annotations"]["feedback_url"]
-    assert f"{PLACEHOLDER_URL}/feedback?" in of_the_alert
-    drawn = [panel for panel in panels("node") if panel["type"] == "timeseries" and "expr" in panel["targets"][0]]
-    assert len(drawn) >= 26
+    assert f"{of.placeholder_url}/feedback?" in of_the_alert
+    drawn = [panel for panel in panels(of.one) if panel["type"] == "timeseries" and "expr" in panel["targets"][0]]
+    assert len(drawn) >= 2 + len(of.catalogue.features)
     for panel in drawn:
-        link = _form(panel).replace("${nodescore:raw}", PLACEHOLDER_URL)
-        assert link.startswith(f"{PLACEHOLDER_URL}/feedback?")
+        link = _form(panel).replace(f"${{{of.pages}:raw}}", of.placeholder_url)
+        assert link.startswith(f"{of.placeholder_url}/feedback?")
         asked = parse_qs(urlsplit(link).query)
         assert set(asked) == {"node", "cluster", "start", "end"}
         assert all(f"{name}=" in of_the_alert for name in asked)
-
-
-def test_the_fleet_shows_the_alerts_on_nodes_that_there_are() -> None:
-    groups = {group["name"]: group["rules"] for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]}
-    assert {rule["alert"] for rule in groups["nodescore-nodes"] if "alert" in rule} == set(fleet.NODE_ALERTS)
 
 
 def _form(panel: PANEL) -> str:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.dashboards.asking import Shown, ask_until_data, post
-from tests.dashboards.reading import NAMES, asked
+from tests.dashboards.reading import asked
 from tests.e2e import stored
 from tests.manifests import control_plane
 from tests.manifests.control_plane import Node
@@ -37,6 +37,8 @@ DSN = "postgresql://nodescore:{password}@{host}:5432/nodescore"
 FIRST_SCORE_SECONDS = 180
 INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS = 10, 40, 300
 ANSWERS_WITHIN_SECONDS = 120
+# The dashboards that show something in this overlay.
+SHOWING = ("fleet", "node", "service")
 # Dashboards' queries that may give nothing here; they must be answered all the same.
 CALM = "nobody attacks the node"
 NO_CANDIDATE = "no model is tried in the shadow of the active one"
@@ -161,7 +163,7 @@ def test_the_rendered_stack_scores_within_three_minutes_and_a_killed_pod_loses_n
 
 
 def test_every_query_of_every_dashboard_gives_data_in_the_rendered_stack(cluster: Cluster) -> None:
-    every = [one for name in NAMES for one in asked(name)]
+    every = [one for name in SHOWING for one in asked(name)]
     assert EMPTY.keys() <= {one.where for one in every}
     cluster.wait_until_ready()
     wait_until(lambda: cluster.prometheus.query("anomaly_score"), "a first score", FIRST_SCORE_SECONDS)
@@ -170,7 +172,8 @@ def test_every_query_of_every_dashboard_gives_data_in_the_rendered_stack(cluster
     post(cluster.url(9201), "feedback", said)
     with psycopg.connect(cluster.dsn, autocommit=True) as database:
         prometheus_url = cluster.prometheus.url
-        shown = Shown(prometheus_url, database, NODE_NAME, CLUSTER, INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
+        names = {"node": NODE_NAME}
+        shown = Shown(prometheus_url, database, names, CLUSTER, INTERVAL_SECONDS, RATE_SECONDS, SHOWN_SECONDS)
         ask_until_data(every, shown, EMPTY, ANSWERS_WITHIN_SECONDS)
 
 
