@@ -2,6 +2,10 @@
 
 Out: for each file its text. kustomize reads no file outside of a component's folder, has no includes and cannot put a
 file into a custom resource, so the relabel rules and alert rules stand there again; a test keeps them equal.
+
+Components add to the configuration of Prometheus without knowing of each other: what is scraped is a file of its own,
+which `prometheus.yml` names by a pattern; what is sent is put behind its end, where `remote_write` is the last key. In
+the place of what is sent of nodes, between two marks, `sharded` puts its own.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ APPLICATION_RULES = RULES / "application-rules-kubernetes.yaml"
 NODES, APPLICATIONS = shipped_catalogue("node24"), shipped_catalogue("application")
 SHARDS = 3  # replicas of the component `sharded`
 INTERVAL = "10s"
+# Of Prometheus's service account, as kubelets mount it.
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+SCRAPED_TOO = {"scrape_config_files": ["/etc/prometheus/scrape-*.yml"]}
+OF_NODES = "# --- of nodes ---\n"
 BY_MAKE = "# Made by `make manifests`; edit tests/manifests/generated.py instead.\n"
 
 Yaml = dict[str, Any]
@@ -38,15 +46,23 @@ def files() -> dict[Path, str]:
     of_applications = _remote_write(
         "nodescore-applications", "http://nodescore-applications:9201/api/v1/write", APPLICATIONS
     )
-    by_node = [_shard(number) for number in range(SHARDS)]
     return {
         APPLICATION_ALERTS: application_alerts.text(),
-        components / "prometheus" / "prometheus.yml": _text(_prometheus([nodes], IN_A_CLUSTER)),
-        components / "sharded" / "prometheus.yml": _text(_prometheus(by_node, IN_A_CLUSTER)),
-        applications / "prometheus" / "prometheus.yml": _text(
-            _prometheus([nodes, of_applications], IN_A_CLUSTER, [OF_APPLICATIONS, _kubelets(), KUBE_STATE_METRICS])
+        components / "prometheus" / "prometheus.yml": _text(_prometheus(IN_A_CLUSTER) | SCRAPED_TOO)
+        + "remote_write:\n"
+        + OF_NODES
+        + _yaml([nodes])
+        + OF_NODES,
+        components / "sharded" / "remote-write.yml": _text([_shard(number) for number in range(SHARDS)]),
+        components / "container-metrics" / "scrape-containers.yml": _scraped(
+            _kubelets({"ca_file": f"{ACCOUNT}/ca.crt"}), KUBE_STATE_METRICS
         ),
-        MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus([nodes], ON_A_LAPTOP)),
+        components / "container-metrics" / "unverified-kubelets" / "scrape-containers.yml": _scraped(
+            _kubelets({"insecure_skip_verify": True}), KUBE_STATE_METRICS
+        ),
+        applications / "prometheus" / "scrape-applications.yml": _scraped(OF_APPLICATIONS),
+        applications / "prometheus" / "remote-write.yml": _text([of_applications]),
+        MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus(ON_A_LAPTOP) | {"remote_write": [nodes]}),
         operator / "remote-write.yaml": _text(_operators_remote_write(nodes)),
         operator / "rules.yaml": _text(_operators_rules("nodescore", RULES / "alerts.yaml")),
         applications / "prometheus-operator" / "remote-write.yaml": _text(
@@ -74,7 +90,8 @@ def _shard(number: int) -> Yaml:
     return remote_write
 
 
-def _prometheus(remote_write: list[Yaml], targets: Yaml, more: Sequence[Yaml] = ()) -> Yaml:
+def _prometheus(targets: Yaml) -> Yaml:
+    """All but what is sent."""
     return {
         "global": {
             "scrape_interval": INTERVAL,
@@ -83,14 +100,16 @@ def _prometheus(remote_write: list[Yaml], targets: Yaml, more: Sequence[Yaml] = 
         },
         "rule_files": ["/etc/prometheus-rules/*.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]},
-        "remote_write": remote_write,
         "scrape_configs": [
             {"job_name": "node", **targets["node"]},
             {"job_name": "nodescore", "honor_labels": True, **targets["nodescore"]},
             {"job_name": "prometheus", "static_configs": [{"targets": ["127.0.0.1:9090"]}]},
-            *more,
         ],
     }
+
+
+def _scraped(*jobs: Yaml) -> str:
+    return _text({"scrape_configs": list(jobs)})
 
 
 def _pods(
@@ -137,7 +156,7 @@ KUBE_STATE_METRICS: Yaml = {
 }
 
 
-def _kubelets() -> Yaml:
+def _kubelets(tls_config: Yaml) -> Yaml:
     """cAdvisor in each kubelet; of its metrics, those that the rules ask for."""
     asked = sorted(set(re.findall(r"\bcontainer_\w+", APPLICATION_RULES.read_text(encoding="utf-8"))))
     return {
@@ -146,9 +165,8 @@ def _kubelets() -> Yaml:
         "track_timestamps_staleness": True,
         "scheme": "https",
         "metrics_path": "/metrics/cadvisor",
-        "authorization": {"credentials_file": "/var/run/secrets/kubernetes.io/serviceaccount/token"},
-        # Most kubelets sign their certificates themselves.
-        "tls_config": {"insecure_skip_verify": True},
+        "authorization": {"credentials_file": f"{ACCOUNT}/token"},
+        "tls_config": tls_config,
         "kubernetes_sd_configs": [{"role": "node"}],
         "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "|".join(asked), "action": "keep"}],
     }
@@ -198,8 +216,12 @@ def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _string)
 
 
-def _text(document: Yaml) -> str:
-    return BY_MAKE + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+def _text(document: Yaml | list[Yaml]) -> str:
+    return BY_MAKE + _yaml(document)
+
+
+def _yaml(document: Yaml | list[Yaml]) -> str:
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 if __name__ == "__main__":

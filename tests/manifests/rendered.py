@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -38,9 +40,28 @@ def text(folder: Path) -> str:
 
 def objects(kustomization: str) -> list[Object]:
     """The objects of one of our own, in kustomize's order."""
+    return _parsed(text(MANIFESTS / kustomization))
+
+
+def combined(resource: str, *components: str) -> list[Object]:
+    """The objects of somebody's own kustomization, of one of ours and components in this order."""
+    with tempfile.TemporaryDirectory() as own:
+        first, *others = [os.path.relpath(MANIFESTS / folder, own) for folder in (resource, *components)]
+        kustomization = yaml.safe_dump({"resources": [first], "components": others})
+        Path(own, "kustomization.yaml").write_text(kustomization, encoding="utf-8")
+        return _parsed(text(Path(own)))
+
+
+def _parsed(rendered: str) -> list[Object]:
     # The loader in C reads dashboards and rules of a megabyte ten times as fast.
-    documents = yaml.load_all(text(MANIFESTS / kustomization), Loader=yaml.CSafeLoader)
-    return [document for document in documents if document]
+    return [document for document in yaml.load_all(rendered, Loader=yaml.CSafeLoader) if document]
+
+
+def of_prometheus(found: list[Object]) -> dict[str, str]:
+    """The files of Prometheus's configuration."""
+    (config,) = [each for each in found if each["kind"] == "ConfigMap" and "prometheus.yml" in each["data"]]
+    files: dict[str, str] = config["data"]
+    return files
 
 
 def name(found: Object) -> str:

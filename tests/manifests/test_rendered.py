@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +17,16 @@ import yaml
 from receiver import catalogue, settings
 from receiver.settings import ENVIRONMENT_PREFIX, Settings
 from tests.manifests import generated
-from tests.manifests.rendered import KUSTOMIZATIONS, Object, name, objects, pod_template, text, workloads
+from tests.manifests.rendered import (
+    KUSTOMIZATIONS,
+    Object,
+    combined,
+    name,
+    objects,
+    of_prometheus,
+    pod_template,
+    workloads,
+)
 from tests.promql import test_alerts
 
 pytestmark = pytest.mark.real("kubectl")
@@ -233,11 +242,8 @@ def test_no_object_is_too_large_for_what_kubectl_notes_on_it() -> None:
         assert len(json.dumps(json.dumps(each))) < most_bytes, where
 
 
-def test_tls_and_permissions_come_from_a_secret(tmp_path: Path) -> None:
-    folders = [os.path.relpath(generated.MANIFESTS / place, tmp_path) for place in ("base", "components/web-config")]
-    kustomization = {"resources": folders[:1], "components": folders[1:]}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    (stateful,) = [each for each in yaml.safe_load_all(text(tmp_path)) if each["kind"] == "StatefulSet"]
+def test_tls_and_permissions_come_from_a_secret() -> None:
+    (stateful,) = [each for each in combined("base", "components/web-config") if each["kind"] == "StatefulSet"]
     kubernetes_validate.validate(stateful, VERSIONS[-1], strict=True)
     pod = pod_template(stateful)["spec"]
     (container,) = pod["containers"]
@@ -258,34 +264,73 @@ def test_what_is_made_of_the_catalogue_and_the_rules_is_up_to_date(path: Any) ->
     assert path.read_text(encoding="utf-8") == generated.files()[path], "run `make manifests`"
 
 
-def test_each_shard_takes_the_nodes_that_no_other_takes() -> None:
-    (stateful,) = [each for each in objects("overlays/sharded") if name(each) == "StatefulSet/nodescore/nodescore"]
-    assert stateful["spec"]["replicas"] == generated.SHARDS
-    (config,) = [
-        each["data"]["prometheus.yml"]
-        for each in objects("overlays/sharded")
-        if each["kind"] == "ConfigMap" and "prometheus.yml" in each["data"]
-    ]
-    remote_writes = yaml.safe_load(config)["remote_write"]
-    kept = [
-        rule["regex"]
+# What sends applications to their Nodescore, beside what sends nodes.
+TO_APPLICATIONS = tuple(
+    f"components/{name}"
+    for name in ("kube-state-metrics", "container-metrics", "applications", "applications/prometheus")
+)
+STACKS = {
+    "complete": ("overlays/complete",),
+    "sharded": ("overlays/sharded",),
+    "applications": ("overlays/applications",),
+    "unverified": ("overlays/applications", "components/container-metrics/unverified-kubelets"),
+    "sharded, applications": ("overlays/sharded", *TO_APPLICATIONS),
+    "applications, sharded": ("overlays/applications", "components/sharded"),
+}
+
+
+@pytest.mark.parametrize("stack", ["sharded", "sharded, applications", "applications, sharded"])
+def test_each_shard_takes_the_nodes_that_no_other_takes(stack: str) -> None:
+    found = combined(*STACKS[stack])
+    replicas = {name(each): each["spec"]["replicas"] for each in found if each["kind"] == "StatefulSet"}
+    assert replicas.pop("StatefulSet/nodescore/nodescore") == generated.SHARDS
+    assert set(replicas.values()) == {1}
+    remote_writes = yaml.safe_load(of_prometheus(found)["prometheus.yml"])["remote_write"]
+    kept = {
+        each["url"]: rule["regex"]
         for each in remote_writes
         for rule in each["write_relabel_configs"]
         if rule.get("source_labels") == ["__tmp_shard"]
-    ]
-    assert kept == [str(number) for number in range(generated.SHARDS)]
-    assert [each["url"] for each in remote_writes] == [
-        f"http://nodescore-{number}.nodescore-replicas:9201/api/v1/write" for number in range(generated.SHARDS)
-    ]
+    }
+    assert kept == {
+        f"http://nodescore-{number}.nodescore-replicas:9201/api/v1/write": str(number)
+        for number in range(generated.SHARDS)
+    }
+    others = {each["url"] for each in remote_writes} - kept.keys()
+    assert others == ({"http://nodescore-applications:9201/api/v1/write"} if "applications" in stack else set())
 
 
 @pytest.mark.real("promtool")
-@pytest.mark.parametrize(
-    "folder", ["components/prometheus", "components/sharded", "components/applications/prometheus", "compose"]
-)
-def test_prometheus_takes_its_configuration(folder: str) -> None:
+@pytest.mark.parametrize("stack", STACKS)
+def test_prometheus_takes_its_configuration(stack: str, tmp_path: Path) -> None:
+    files = of_prometheus(combined(*STACKS[stack]))
+    whole = yaml.safe_load(files.pop("prometheus.yml"))
+    # promtool does not look into these.
+    (included,) = whole.pop("scrape_config_files")
+    for file, text in files.items():
+        assert fnmatch.fnmatch(f"/etc/prometheus/{file}", included)
+        whole["scrape_configs"] += yaml.safe_load(text)["scrape_configs"]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(whole), encoding="utf-8")
     # The token of a service account is not here.
-    test_alerts.promtool("check", "config", "--syntax-only", generated.MANIFESTS / folder / "prometheus.yml")
+    test_alerts.promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
+
+
+@pytest.mark.real("promtool")
+def test_prometheus_takes_its_configuration_on_a_laptop() -> None:
+    test_alerts.promtool("check", "config", "--syntax-only", generated.MANIFESTS / "compose" / "prometheus.yml")
+
+
+def test_a_kubelet_gets_the_token_where_the_clusters_authority_vouches_for_it_unless_that_is_chosen() -> None:
+    checked = {
+        stack: yaml.safe_load(of_prometheus(combined(*STACKS[stack]))["scrape-containers.yml"])["scrape_configs"][0][
+            "tls_config"
+        ]
+        for stack in ("applications", "unverified")
+    }
+    assert checked == {
+        "applications": {"ca_file": f"{generated.ACCOUNT}/ca.crt"},
+        "unverified": {"insecure_skip_verify": True},
+    }
 
 
 def test_the_nodescore_of_the_applications_is_the_base_under_another_name_with_another_catalogue() -> None:
@@ -308,11 +353,7 @@ def test_the_nodescore_of_the_applications_is_the_base_under_another_name_with_a
 
 
 def test_prometheus_sends_what_the_rules_record_of_applications_to_their_nodescore_alone() -> None:
-    (config,) = [
-        yaml.safe_load(each["data"]["prometheus.yml"])
-        for each in objects("overlays/applications")
-        if each["kind"] == "ConfigMap" and "prometheus.yml" in each["data"]
-    ]
+    config = yaml.safe_load(of_prometheus(objects("overlays/applications"))["prometheus.yml"])
     recorded = {
         rule["record"]
         for group in yaml.safe_load(generated.APPLICATION_RULES.read_text(encoding="utf-8"))["groups"]
@@ -330,12 +371,9 @@ def test_prometheus_sends_what_the_rules_record_of_applications_to_their_nodesco
     assert recorded == set(catalogue.load(generated.APPLICATIONS).terms_of_metric)
 
 
-def test_the_rules_on_applications_reach_the_operator_too(tmp_path: Path) -> None:
-    folders = ["overlays/operator", "components/applications", "components/applications/prometheus-operator"]
-    places = [os.path.relpath(generated.MANIFESTS / folder, tmp_path) for folder in folders]
-    kustomization = {"resources": places[:1], "components": places[1:]}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    found = {name(each): each for each in yaml.safe_load_all(text(tmp_path))}
+def test_the_rules_on_applications_reach_the_operator_too() -> None:
+    components = ("components/applications", "components/applications/prometheus-operator")
+    found = {name(each): each for each in combined("overlays/operator", *components)}
     assert "StatefulSet/nodescore/nodescore-applications" in found
     groups = found["PrometheusRule/nodescore/nodescore-applications"]["spec"]["groups"]
     assert [group["name"] for group in groups] == ["nodescore-applications", "nodescore-applications-on-kubernetes"]
