@@ -81,3 +81,30 @@ def pod_template(workload: Object) -> Object:
 def workloads(found: list[Object]) -> Iterator[Object]:
     """Those that make pods."""
     yield from (each for each in found if each["kind"] in WORKLOADS)
+
+
+@cache
+def everything() -> dict[str, Object]:
+    """Each object that differs, by kustomization and name."""
+    found = {}
+    seen = set()
+    for kustomization in KUSTOMIZATIONS:
+        for each in objects(kustomization):
+            if (shown := repr(each)) not in seen:
+                seen.add(shown)
+                found[f"{kustomization}: {name(each)}"] = each
+    return found
+
+
+def pods() -> Iterator[tuple[str, Object]]:
+    """The `spec` of each pod that is made, and where it is."""
+    for where, each in everything().items():
+        for workload in workloads([each]):
+            yield where, pod_template(workload)["spec"]
+
+
+def containers() -> Iterator[tuple[str, Object]]:
+    """Each container of these pods, and where it is."""
+    for where, pod in pods():
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            yield f"{where}/{container['name']}", container

@@ -1,11 +1,10 @@
-"""Every object that the manifests make is one that Kubernetes takes and that a cautious cluster lets in."""
+"""Every object that the manifests make is one that Kubernetes takes, and components go together as they say."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,14 @@ from receiver.settings import ENVIRONMENT_PREFIX, Settings
 from tests.manifests import generated
 from tests.manifests.rendered import (
     KUSTOMIZATIONS,
-    Object,
     combined,
+    containers,
+    everything,
     name,
     objects,
     of_prometheus,
     pod_template,
+    pods,
     workloads,
 )
 from tests.promql import test_alerts
@@ -35,33 +36,6 @@ pytestmark = pytest.mark.real("kubectl")
 VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
 # No schema of Kubernetes's own has them.
 OPERATORS = "monitoring.coreos.com/v1"
-# Looks at the host, in a namespace of its own that lets it.
-PRIVILEGED = "DaemonSet/node-exporter/node-exporter"
-
-
-@cache
-def everything() -> dict[str, Object]:
-    """Each object that differs, by kustomization and name."""
-    found = {}
-    seen = set()
-    for kustomization in KUSTOMIZATIONS:
-        for each in objects(kustomization):
-            if (shown := repr(each)) not in seen:
-                seen.add(shown)
-                found[f"{kustomization}: {name(each)}"] = each
-    return found
-
-
-def pods() -> Iterator[tuple[str, Object]]:
-    for where, each in everything().items():
-        for workload in workloads([each]):
-            yield where, pod_template(workload)["spec"]
-
-
-def containers() -> Iterator[tuple[str, Object]]:
-    for where, pod in pods():
-        for container in [*pod["containers"], *pod.get("initContainers", [])]:
-            yield f"{where}/{container['name']}", container
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -135,85 +109,23 @@ def test_each_service_and_each_controller_takes_the_pods_of_one_workload() -> No
                 assert sum(selector.items() <= of.items() for of in labels) == 1, f"{kustomization}: {name(each)}"
 
 
-def test_no_image_can_change_under_its_name() -> None:
+def test_a_probe_and_a_service_find_the_port_that_they_name() -> None:
     for where, container in containers():
-        assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+/[a-z0-9/_-]+:v?\d[\w.-]*", container["image"]), where
-
-
-def test_every_container_says_what_it_needs_and_has_an_end() -> None:
-    for where, container in containers():
-        resources = container["resources"]
-        assert resources["requests"].keys() == resources["limits"].keys() == {"cpu", "memory"}, where
-
-
-def test_nothing_runs_as_root_or_can_become_it() -> None:
-    for where, pod in pods():
-        security = pod["securityContext"]
-        assert security["runAsNonRoot"] is True, where
-        assert security["runAsUser"] > 0, where
-        assert security["runAsGroup"] > 0, where
-        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, where
-    for where, container in containers():
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-        }, where
-
-
-def test_only_node_exporter_sees_its_host_and_its_namespace_alone_allows_it() -> None:
-    seeing = {where for where, pod in pods() if pod.get("hostNetwork") or pod.get("hostPID") or pod.get("hostIPC")}
-    mounting = {where for where, pod in pods() for volume in pod.get("volumes", []) if "hostPath" in volume}
-    assert {where.split(": ")[1] for where in seeing | mounting} == {PRIVILEGED}
-    levels = {
-        each["metadata"]["name"]: each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
-        for each in everything().values()
-        if each["kind"] == "Namespace"
-    }
-    assert levels == {"nodescore": "restricted", "node-exporter": "privileged"}
-
-
-def test_the_api_is_spoken_to_by_two_that_may_only_read_what_they_need() -> None:
-    speaking = {where.split("/")[-1] for where, pod in pods() if pod["automountServiceAccountToken"]}
-    assert speaking == {"prometheus", "kube-state-metrics"}
-    may = {
-        (each["metadata"]["name"], resource, verb)
-        for each in everything().values()
-        if each["kind"] == "ClusterRole"
-        for rule in each["rules"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-    assert may == {
-        *(("nodescore-target-discovery", "pods", verb) for verb in ("get", "list", "watch")),
-        *(("nodescore-kubelet-metrics", "nodes", verb) for verb in ("get", "list", "watch")),
-        ("nodescore-kubelet-metrics", "nodes/metrics", "get"),
-        *(
-            ("nodescore-kube-state-metrics", kind, verb)
-            for kind in ("pods", "replicasets", "jobs")
-            for verb in ("list", "watch")
-        ),
-    }
-
-
-def test_whatever_serves_is_probed_for_being_alive_and_ready() -> None:
-    for where, container in containers():
-        if "CronJob" not in where:
-            assert container["livenessProbe"] != container.get("startupProbe"), where
-            assert container["readinessProbe"], where
-
-
-def test_no_secret_stands_in_an_object() -> None:
-    assert [where for where, each in everything().items() if each["kind"] == "Secret"] == []
-    secret = re.compile(r"password|token|secret|postgres(ql)?://", re.IGNORECASE)
-    for where, container in containers():
-        for variable in container.get("env", []):
-            assert (
-                "valueFrom" in variable
-                or variable["name"].endswith("_FILE")
-                or not secret.search(variable["name"] + variable["value"])
-            ), f"{where}: {variable['name']}"
+        ports = {port["name"] for port in container.get("ports", [])}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            for kind in ("httpGet", "tcpSocket"):
+                asked = container.get(probe, {}).get(kind)
+                assert asked is None or asked["port"] in ports, f"{where}: {probe}"
+    for kustomization in KUSTOMIZATIONS:
+        found = objects(kustomization)
+        for service in (each for each in found if each["kind"] == "Service"):
+            (pod,) = [
+                pod_template(each)["spec"]
+                for each in workloads(found)
+                if service["spec"]["selector"].items() <= pod_template(each)["metadata"]["labels"].items()
+            ]
+            ports = {port["name"] for container in pod["containers"] for port in container.get("ports", [])}
+            assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, name(service)
 
 
 def test_a_variable_that_the_service_would_refuse_is_not_set() -> None:
@@ -221,6 +133,8 @@ def test_a_variable_that_the_service_would_refuse_is_not_set() -> None:
     for where, pod in pods():
         assert pod["enableServiceLinks"] is False, where
     for where, container in containers():
+        given = [variable["name"] for variable in container.get("env", [])]
+        assert len(given) == len(set(given)), where
         for variable in container.get("env", []):
             if variable["name"].startswith(ENVIRONMENT_PREFIX):
                 setting = variable["name"].removeprefix(ENVIRONMENT_PREFIX).lower()
@@ -252,11 +166,6 @@ def test_tls_and_permissions_come_from_a_secret() -> None:
     assert {container[probe]["httpGet"]["scheme"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
         "HTTPS"
     }
-
-
-def test_traffic_is_refused_unless_a_policy_allows_it() -> None:
-    (nothing,) = [each for each in objects("base") if name(each) == "NetworkPolicy/nodescore/nothing"]
-    assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 @pytest.mark.parametrize("path", sorted(generated.files()), ids=lambda path: str(path.relative_to(generated.MANIFESTS)))
