@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 import threading
@@ -20,7 +19,7 @@ import typer
 from receiver.catalogue import load as load_catalogue
 from receiver.cli import options
 from receiver.cli.demo_view import Node, view
-from receiver.cli.processes import Running, free_port, node_exporter, prometheus, running
+from receiver.cli.processes import Running, end_in_order, free_port, node_exporter, prometheus, running
 from receiver.cli.recording import Recorded, Sender, read
 from receiver.cli.replay import moved
 from receiver.errors import DataError, NodescoreError
@@ -54,8 +53,7 @@ def demo(
 
         nodescore demo --live
     """
-    # Whatever ends the demo ends the programs that it started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_in_order()
     requests = [] if live else read(recording or _shipped())
     catalogue = load_catalogue()
     with tempfile.TemporaryDirectory(prefix="nodescore-demo-") as name, ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -19,7 +20,8 @@ from receiver.catalogue import Catalogue
 from receiver.errors import ConfigurationError, Unavailable
 from receiver.promql import prometheus_snippet
 
-START_SECONDS = 60.0
+# A first start compiles its loops: 15 s of two cores, and a minute where others use them. What fails is seen at once.
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.1
 # Below those that Linux gives to outgoing connections, which could take one before a server listens on it.
@@ -51,6 +53,12 @@ class Running:
             if time.monotonic() > give_up:
                 raise Unavailable(f"{self.name} does not answer at {url} after {START_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
+
+
+def end_in_order() -> None:
+    """Have a request to end, and a closed terminal, end this command as Ctrl-C does: with all that it started."""
+    for signal_ in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_, signal.default_int_handler)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import typer
 
 from receiver.cli.extras import needing
 from receiver.cli.places import check_file, make_folder
+from receiver.cli.processes import end_in_order
 from receiver.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def run(
     if strength is not None and not 0 < strength <= max(kind.strengths):
         raise DataError(f"--strength {strength:g}: {name} goes to {max(kind.strengths):g} {kind.unit}")
     make_folder(out)
+    end_in_order()
     with needing("scenarios", EXTRA_MODULES):
         from models.scenarios import dataset
         from models.scenarios.effect import effect
@@ -107,6 +109,7 @@ def record(
     make_folder(folder)
     if recording is not None:
         check_file(recording)
+    end_in_order()
     with needing("scenarios", EXTRA_MODULES):
         from models.scenarios.applications import APPLICATIONS
         from models.scenarios.level import NODES

@@ -35,8 +35,8 @@ def test_within_a_minute_the_attack_shows_and_the_end_says_what_was_seen(demo: D
     assert [line.split()[0] for line in lines[-3:]] == ["Next:", "put", "then"]
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_or_a_request_to_end_ends_it_cleanly(demo: Demo, end: signal.Signals) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_a_request_to_end_or_a_closed_terminal_ends_it_cleanly(demo: Demo, end: signal.Signals) -> None:
     with demo() as process:
         assert process.stdout is not None
         first = process.stdout.readline()
