@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from receiver.store import RowStore
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.timescale import TimescaleStore
-from tests.store.data import CATALOGUE
+from tests.store.data import CATALOGUE, SCHEMA
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def timescale_store(timescale_dsn: str) -> Iterator[TimescaleStore]:
     store = TimescaleStore.connect(timescale_dsn, CATALOGUE)
     yield store
     store.close()
+
+
+@pytest.fixture
+def database(timescale_dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection of the test's own to the database of the store, where its tables are."""
+    with psycopg.connect(timescale_dsn, autocommit=True, options=f"-csearch_path={SCHEMA},public") as connection:
+        yield connection
 
 
 @pytest.fixture(params=["embedded", pytest.param("timescale_store", marks=pytest.mark.real("timescale"))])

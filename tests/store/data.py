@@ -38,6 +38,7 @@ def catalogue_of(*features: str) -> Catalogue:
 
 CATALOGUE = catalogue_of("flow", "heat", "order")  # the last is a word of SQL
 FEATURES = 3
+SCHEMA = "nodescore_pump"  # of its tables in TimescaleDB
 
 
 def rows_of(*rows: Row) -> Rows:

@@ -154,6 +154,14 @@ def test_one_trains_at_a_time(models: ModelStore, tmp_path: Path, request: pytes
     other.close()
 
 
+def test_models_of_two_catalogues_are_trained_at_once_over_one_database(timescale_dsn: str) -> None:
+    of_pumps, of_fans = (TimescaleModels.connect(timescale_dsn, replace(PUMPS, name=name)) for name in ("pump", "fan"))
+    with of_pumps.training() as first, of_fans.training() as second:
+        assert (first, second) == (True, True)
+    of_pumps.close()
+    of_fans.close()
+
+
 def test_each_catalogue_has_versions_and_a_log_of_its_own(
     models: ModelStore, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

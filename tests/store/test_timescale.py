@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import psycopg
 import pytest
 
 from receiver.catalogue import load
 from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreUnavailable
+from receiver.store.mutes import Mute
+from receiver.store.protocol import States
 from receiver.store.timescale import TimescaleStore, probe
 from receiver.store.timescale.migration import _ensure_policies, licence
 from receiver.store.timescale.schema import MIGRATIONS, tables_of
@@ -25,6 +28,7 @@ from tests.store.data import (
     CATALOGUE,
     DAY_MS,
     NAN,
+    SCHEMA,
     T0,
     catalogue_of,
     finished,
@@ -44,13 +48,6 @@ def bare_dsn(timescale: TimescaleServer) -> Iterator[str]:
     """The DSN of a database without any extension."""
     with empty_database(timescale) as dsn:
         yield dsn
-
-
-@pytest.fixture
-def database(timescale_dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """A connection of the test's own to the store's database."""
-    with psycopg.connect(timescale_dsn, autocommit=True) as connection:
-        yield connection
 
 
 def query(database: psycopg.Connection[tuple[object, ...]], text: str) -> list[tuple[object, ...]]:
@@ -115,7 +112,7 @@ def test_the_24_features_are_the_papers_table_2(timescale_dsn: str) -> None:
 
 
 def test_a_catalogue_that_gained_features_gets_their_columns(
-    timescale_store: TimescaleStore, timescale_dsn: str
+    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     timescale_store.add_nodes(names(1))
     timescale_store.write(finished([(1, T0, (1, 2, 3))], scores=scores_of((1, T0, 0.5, (0.25, 0.5, 0.75), (0, 0, 1)))))
@@ -123,8 +120,7 @@ def test_a_catalogue_that_gained_features_gets_their_columns(
     assert stored_rows(wider) == {(PUMP, T0): (None, 3, 1)}
     assert stored_scores(wider) == {(PUMP, T0): (0.5, (None, 0.75, 0.25), (None, 1, 0))}
     wider.close()
-    with psycopg.connect(timescale_dsn) as database:
-        assert database.execute('SELECT new, "order", flow, attack FROM pump_dataset').fetchall() == [(None, 3, 1, 0)]
+    assert query(database, 'SELECT new, "order", flow, attack FROM pump_dataset') == [(None, 3, 1, 0)]
     assert stored_rows(timescale_store) == {(PUMP, T0): (1, 2, 3)}
 
 
@@ -191,7 +187,8 @@ def test_a_user_who_may_only_read_can_read(
     timescale_store.add_nodes(names(1))
     timescale_store.write(finished([(1, T0, (1, 2, 3))]))
     database.execute("CREATE ROLE analyst LOGIN PASSWORD 'sesame-street'")
-    database.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO analyst")
+    database.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO analyst")
+    database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO analyst")
     parts = urlsplit(timescale_dsn)
     try:
         as_analyst = parts._replace(netloc=f"analyst:sesame-street@{parts.hostname}:{parts.port}").geturl()
@@ -278,25 +275,24 @@ def test_a_probe_says_what_is_there_and_changes_nothing(bare_dsn: str) -> None:
 
 
 def test_policies_are_set_where_the_licence_has_them_and_their_refusal_stops_nothing(
-    timescale_dsn: str, caplog: pytest.LogCaptureFixture
+    timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]], caplog: pytest.LogCaptureFixture
 ) -> None:
     TimescaleStore.connect(timescale_dsn, CATALOGUE, retention_days=20).close()
     store = TimescaleStore.connect(timescale_dsn, CATALOGUE, retention_days=30)
-    with psycopg.connect(timescale_dsn, autocommit=True) as connection:
-        if licence(connection) == "apache":
-            assert caplog.text == ""  # not even tried
-            _ensure_policies(connection, tables_of(CATALOGUE), 30)
-            assert re.search(r"no compression or retention policy: .*apache", caplog.text)
-        else:
-            found = connection.execute(
-                "SELECT hypertable_name, proc_name, config ->> 'drop_after' FROM timescaledb_information.jobs "
-                "WHERE hypertable_name LIKE 'pump%' ORDER BY 1, 2"
-            ).fetchall()
-            assert found == [
-                (f"pump_{table}", policy, drop_after)
-                for table in ("samples", "scores")
-                for policy, drop_after in (("policy_compression", None), ("policy_retention", "720:00:00"))
-            ]
+    if licence(database) == "apache":
+        assert caplog.text == ""  # not even tried
+        _ensure_policies(database, tables_of(CATALOGUE), 30)
+        assert re.search(r"no compression or retention policy: .*apache", caplog.text)
+    else:
+        found = database.execute(
+            "SELECT hypertable_name, proc_name, config ->> 'drop_after' FROM timescaledb_information.jobs "
+            "WHERE hypertable_name LIKE 'pump%' ORDER BY 1, 2"
+        ).fetchall()
+        assert found == [
+            (f"pump_{table}", policy, drop_after)
+            for table in ("samples", "scores")
+            for policy, drop_after in (("policy_compression", None), ("policy_retention", "720:00:00"))
+        ]
     store.add_nodes(names(1))
     store.write(finished([(1, T0, (1, 2, 3))]))
     assert len(stored_rows(store)) == 1
@@ -309,6 +305,57 @@ def test_who_only_reads_touches_no_policy(
     monkeypatch.setattr("receiver.store.timescale.migration.licence", lambda _: "timescale")
     TimescaleStore.connect(timescale_dsn, CATALOGUE).close()
     assert caplog.text == ""  # a licence that does not have them would have refused, and been logged
+
+
+def test_services_of_several_catalogues_share_a_database_and_nothing_in_it(
+    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    """The same names in both; what is too old for one is not for the other."""
+    of_nodes = TimescaleStore.connect(timescale_dsn, replace(CATALOGUE, name="node"))
+    for store, value in ((timescale_store, 1), (of_nodes, 2)):
+        store.add_nodes(names(value))
+        rows = [(1, T0 + day * DAY_MS, (value, value, value)) for day in range(2)]
+        store.write(finished(rows, scores=scores_of((1, T0 + DAY_MS, value, (value,) * 3, (NAN,) * 3))))
+        store.add_label(label(PUMP, T0, T0 + DAY_MS, attack=value == 1))
+        store.add_mute(Mute(PUMP, T0 + value, "", "ann", T0))
+        store.save_states(States("v1", np.array([1], np.int32), np.array([T0]), np.array([[value]], np.float32)))
+    assert timescale_store.delete_before(T0 + DAY_MS) == 1
+    for store, value, days in ((timescale_store, 1, [1]), (of_nodes, 2, [0, 1])):
+        assert len(store.nodes()) == value
+        assert stored_rows(store) == {(PUMP, T0 + day * DAY_MS): (value, value, value) for day in days}
+        assert [score for score, _, _ in stored_scores(store).values()] == [value]
+        assert [one.attack for one in store.labels(0, 1 << 50)] == [value == 1]
+        assert [one.until_ms for one in store.mutes(0)] == [T0 + value]
+        assert store.load_states("v1", [1]).state.tolist() == [[value]]
+    of_nodes.close()
+    assert query(database, "SELECT attack FROM pump_dataset") == [(1,)]
+    assert query(database, "SELECT attack FROM public.node_dataset") == [(0,), (0,)]
+    tables = "SELECT hypertable_schema, hypertable_name FROM timescaledb_information.hypertables ORDER BY 2"
+    assert query(database, tables) == [
+        (schema, f"{name}_{table}")
+        for schema, name in (("public", "node"), (SCHEMA, "pump"))
+        for table in ("samples", "scores")
+    ]
+
+
+def test_what_gives_another_schema_than_the_catalogues_is_refused(timescale_dsn: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"search_path is elsewhere, and must begin with nodescore_pump"):
+        TimescaleStore.connect(f"{timescale_dsn}?options=-csearch_path%3Delsewhere", CATALOGUE)
+
+
+def test_a_schema_that_was_made_for_the_user_is_taken(
+    timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    database.execute("CREATE ROLE owner LOGIN PASSWORD 'sesame-street'")
+    database.execute(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION owner")
+    parts = urlsplit(timescale_dsn)
+    try:
+        as_owner = parts._replace(netloc=f"owner:sesame-street@{parts.hostname}:{parts.port}").geturl()
+        TimescaleStore.connect(as_owner, CATALOGUE).close()
+        assert query(database, "SELECT count(*) FROM pump_dataset") == [(0,)]
+    finally:
+        database.execute("DROP OWNED BY owner CASCADE")
+        database.execute("DROP ROLE owner")
 
 
 def test_a_table_that_somebody_dropped_is_made_again_after_reconnecting(

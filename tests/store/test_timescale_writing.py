@@ -24,6 +24,7 @@ from tests.store.data import (
     CATALOGUE,
     DAY_MS,
     NAN,
+    SCHEMA,
     T0,
     finished,
     names,
@@ -97,8 +98,8 @@ def test_a_writer_that_waits_for_a_row_holds_none_behind_it(
     )  # so that the next block has known rows and new ones; that after it has only new ones
     block = [(node, T0 + time, (node, time, 0)) for time in (2, 1, 0) for node in (3, 1, 2)]
     insert = (
-        "INSERT INTO pump_samples (node, time) "
-        "SELECT id, timestamptz 'epoch' + %s * interval '1 millisecond' FROM nodes WHERE name = 'pump-1'"
+        f"INSERT INTO {SCHEMA}.pump_samples (node, time) SELECT id, "
+        f"timestamptz 'epoch' + %s * interval '1 millisecond' FROM {SCHEMA}.nodes WHERE name = 'pump-1'"
     )
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     with psycopg.connect(timescale_dsn) as other, psycopg.connect(timescale_dsn, autocommit=True) as observer:
@@ -153,15 +154,16 @@ def test_a_row_and_its_fill_of_one_block_are_one_row(replica: Replica) -> None:
     assert stored_rows(store) == {(PUMP, T0): (1, 6, None), (PUMP, T0 + DAY_MS): (2, 2, 2)}
 
 
-def test_new_rows_leave_no_dead_ones(replica: Replica, timescale_dsn: str) -> None:
+def test_new_rows_leave_no_dead_ones(replica: Replica, database: psycopg.Connection[tuple[object, ...]]) -> None:
     store = replica()
     for number in range(3):
         store.write(flush(range(10 * number, 10 * number + 10), 1, 0.5))
-    with psycopg.connect(timescale_dsn) as database:
-        # A row that was updated or rolled back leaves its first version, and the new one stands behind it.
-        chunks = database.execute("SELECT show_chunks('pump_samples')::text").fetchall()
-        places = [database.execute(f"SELECT ctid::text FROM {chunk}").fetchall() for (chunk,) in chunks]
-    assert sorted(int(place[0].strip("()").split(",")[1]) for several in places for place in several) == [*range(1, 31)]
+    # A row that was updated or rolled back leaves its first version, and the new one stands behind it.
+    chunks = database.execute("SELECT show_chunks('pump_samples')::text").fetchall()
+    places = [database.execute(f"SELECT ctid::text FROM {chunk}").fetchall() for (chunk,) in chunks]
+    assert sorted(int(str(place[0]).strip("()").split(",")[1]) for several in places for place in several) == [
+        *range(1, 31)
+    ]
 
 
 VALUES = st.one_of(st.just(NAN), st.floats(width=32))

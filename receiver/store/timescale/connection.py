@@ -1,7 +1,7 @@
 """A connection to a database, and its errors in words that may be logged.
 
-`connect` raises `ConfigurationError` for what is no DSN; it and what runs under `translated` raise `StoreUnavailable`
-for all that psycopg raises, in one line that contains none of the DSN's secrets.
+`connect` raises `ConfigurationError` for what is no DSN, and where the schema is not taken; it and what runs under
+`translated` raise `StoreUnavailable` for all that psycopg raises, in one line that contains none of the DSN's secrets.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ CONNECTION_DEFAULTS = {
 PATIENCE_SECONDS = 60
 
 
-def connect(dsn: str, patience_seconds: int = PATIENCE_SECONDS) -> tuple[psycopg.Connection[Any], list[str]]:
-    """A connection, and what of its DSN must not be shown."""
+def connect(
+    dsn: str, schema: str | None, patience_seconds: int = PATIENCE_SECONDS
+) -> tuple[psycopg.Connection[Any], list[str]]:
+    """A connection, and what of its DSN must not be shown.
+
+    Names are looked for in `schema` first, whether it is there yet or not; where None, in the DSN's own.
+    """
     try:
         longest = min(patience_seconds, int(CONNECTION_DEFAULTS["connect_timeout"]))
         options = (
@@ -40,12 +45,28 @@ def connect(dsn: str, patience_seconds: int = PATIENCE_SECONDS) -> tuple[psycopg
     except psycopg.ProgrammingError:
         # The text of this error repeats parts of the DSN, and which parts are secret is what was not understood.
         raise ConfigurationError("setting store: not a DSN like postgresql://user@host:5432/database") from None
+    if schema is not None:
+        # At the connection's start, for all of its life; what the DSN says of it wins, and is looked at below.
+        options["options"] = f"-csearch_path={schema},public {options.get('options', '')}"
     secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
     with translated(secrets):
         # Not prepared, so that a pooler that changes servers between transactions can stand in between.
         connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
         connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{patience_seconds}s",))
+        if schema is not None:
+            _check_search_path(connection, schema)
     return connection, secrets
+
+
+def _check_search_path(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Refuse a pooler that drops options, and a DSN that says otherwise: the tables would be another catalogue's."""
+    (search_path,) = connection.execute("SELECT current_setting('search_path')").fetchall()[0]
+    if search_path.split(",")[0].strip() != schema:
+        connection.close()
+        raise ConfigurationError(
+            f"TimescaleDB: search_path is {search_path}, and must begin with {schema}; behind a pooler, "
+            f"give the user of these tables that search_path (ALTER ROLE … SET search_path = {schema}, public)"
+        )
 
 
 @contextmanager

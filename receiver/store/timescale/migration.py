@@ -1,4 +1,4 @@
-"""Brings a database to this version: extension, tables, columns of the catalogue, view, policies of the licence.
+"""Brings a database to this version: extension, schema, tables, columns, view, policies of the licence.
 
 In: an open psycopg connection in autocommit mode. One transaction under an advisory lock, so that replicas that
 start together do it one after the other. Raises `ConfigurationError` where the operator has to change something.
@@ -21,6 +21,7 @@ from receiver.store.timescale.schema import (
     MIGRATIONS,
     REMOVE_RETENTION,
     Tables,
+    schema_of,
     tables_of,
 )
 
@@ -41,6 +42,7 @@ def migrate(connection: psycopg.Connection[Any], catalogue: Catalogue, retention
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
                 _check_encoding(connection)
                 _ensure_extension(connection)
+                _ensure_schema(connection, catalogue)
                 _ensure_tables(connection, tables)
                 _ensure_view(connection, catalogue, tables)
         except errors.InsufficientPrivilege as error:
@@ -95,6 +97,18 @@ def _ensure_extension(connection: psycopg.Connection[Any]) -> None:
         ) from None
 
 
+def _ensure_schema(connection: psycopg.Connection[Any], catalogue: Catalogue) -> None:
+    """After the extension, which belongs to no catalogue."""
+    # Not IF NOT EXISTS, which asks for a right that who uses one made for them may not have.
+    if not _has_schema(connection, catalogue):
+        connection.execute(f"CREATE SCHEMA {schema_of(catalogue)}")
+
+
+def _has_schema(connection: psycopg.Connection[Any], catalogue: Catalogue) -> bool:
+    schema = schema_of(catalogue)
+    return schema is None or connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone() != (None,)
+
+
 def _ensure_tables(connection: psycopg.Connection[Any], tables: Tables) -> None:
     connection.execute(CREATE_VERSION)
     found = connection.execute("SELECT max(version) FROM nodescore_schema").fetchone()
@@ -136,6 +150,9 @@ def _has_columns(connection: psycopg.Connection[Any], catalogue: Catalogue, tabl
 
 def _is_current(connection: psycopg.Connection[Any], catalogue: Catalogue, tables: Tables) -> bool:
     """True where everything is there; the view is made last, and has every column of the rows."""
+    # Without its schema, names would be those of another catalogue's tables.
+    if not _has_schema(connection, catalogue):
+        return False
     if connection.execute("SELECT to_regclass('nodescore_schema')").fetchone() == (None,):
         return False
     version = connection.execute("SELECT max(version) FROM nodescore_schema").fetchone()

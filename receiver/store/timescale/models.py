@@ -31,7 +31,7 @@ from receiver.store.models import (
 )
 from receiver.store.timescale.connection import PATIENCE_SECONDS, connect, translated
 from receiver.store.timescale.migration import migrate
-from receiver.store.timescale.schema import ADVISORY_LOCK, TRAINING_LOCK, at, milliseconds
+from receiver.store.timescale.schema import ADVISORY_LOCK, TRAINING_LOCK, at, milliseconds, schema_of
 
 _ADD = (
     "INSERT INTO model_versions (catalogue, version, sha256, card, parent, trained_from, trained_until, labels, "
@@ -69,7 +69,7 @@ class TimescaleModels:
     @classmethod
     def connect(cls, dsn: str, catalogue: Catalogue, patience_seconds: int = PATIENCE_SECONDS) -> Self:
         """Connect and bring the tables to this version. No statement takes longer than `patience_seconds`."""
-        connection, secrets = connect(dsn, patience_seconds)
+        connection, secrets = connect(dsn, schema_of(catalogue), patience_seconds)
         try:
             with translated(secrets):
                 migrate(connection, catalogue, None)
@@ -125,7 +125,7 @@ class TimescaleModels:
         """Keep others from training for so long; False where somebody else does. Use this store for nothing else."""
         # Of a transaction, so that a pooler cannot keep it, and it goes with the connection.
         with self._transaction() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (TRAINING_LOCK,))
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", (TRAINING_LOCK, self._catalogue))
             yield bool(cursor.fetchall()[0][0])
 
     def shadowing(self) -> Shadowing | None:

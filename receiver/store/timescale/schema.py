@@ -15,6 +15,9 @@
 
 The last three are named after the catalogue, here `node`; the first two of them are hypertables. Where several
 labels cover a row, the one created last says what it was.
+
+Those of nodes stand where the DSN leads, in `public` mostly. Each other catalogue has all of these tables in a schema
+of its own, so that services of several catalogues may share a database.
 """
 
 # Identifiers in statements come from a Catalogue, which allows only a-z, 0-9 and _; values are always parameters.
@@ -28,7 +31,7 @@ from receiver.catalogue import Catalogue
 
 # Any fixed number, the same in all versions: services that start together migrate one after the other.
 ADVISORY_LOCK = 0x4E536372
-# Of one that trains a model.
+# Of one that trains a model, beside the catalogue's name.
 TRAINING_LOCK = ADVISORY_LOCK + 1
 # 5,000 nodes every 10 s are 43 million rows and 10 GB a day; retention drops whole chunks.
 CHUNK_INTERVAL = "1 day"
@@ -103,6 +106,11 @@ MIGRATIONS = (
 )
 
 CREATE_VERSION = "CREATE TABLE IF NOT EXISTS nodescore_schema (version integer NOT NULL)"
+
+
+def schema_of(catalogue: Catalogue) -> str | None:
+    """The schema of a catalogue's tables; None where the DSN says it. Needs no quotes."""
+    return None if catalogue.name == "node" else f"nodescore_{catalogue.name}"
 
 
 def at(parameter: str = "%s") -> str:

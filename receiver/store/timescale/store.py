@@ -38,6 +38,7 @@ from receiver.store.timescale.schema import (
     READ_LABELS,
     READ_MUTES,
     SAVE_STATES,
+    schema_of,
     tables_of,
 )
 from receiver.store.timescale.writing import BlockWriter, storable
@@ -75,7 +76,7 @@ class TimescaleStore:
         With `retention_days`, the server compresses, and deletes what is older, by itself, where its licence has that;
         where not, and in any case, `delete_before` deletes. No statement takes longer than `patience_seconds`.
         """
-        connection, secrets = connect(dsn, patience_seconds)
+        connection, secrets = connect(dsn, schema_of(catalogue), patience_seconds)
         try:
             with translated(secrets):
                 migrate(connection, catalogue, retention_days)
@@ -257,7 +258,7 @@ class TimescaleStore:
 
 def probe(dsn: str) -> str:
     """What is at this DSN, in one line; changes nothing. Raises as `TimescaleStore.connect` does."""
-    connection, secrets = connect(dsn)
+    connection, secrets = connect(dsn, None)
     try:
         with translated(secrets):
             return describe(connection)

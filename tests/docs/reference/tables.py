@@ -20,14 +20,16 @@ from tests.docs.reference.markdown import code, table
 HEAD = """\
 # Tables
 
-`node_samples`, `node_scores` and `node_dataset` are named after the catalogue, which is `node` unless you have one of
-your own. A name that ends in `_ms` is a time in milliseconds since 1970; `x` is what the detector saw, `contribution`
-what each feature added, both in the order of the model's `features`; in a blob they are little-endian float32. A
-feature that was not scraped is NULL.
+`node_samples`, `node_scores` and `node_dataset` are named after the catalogue, which is `node` where nodes are scored.
+A name that ends in `_ms` is a time in milliseconds since 1970; `x` is what the detector saw, `contribution` what each
+feature added, both in the order of the model's `features`; in a blob they are little-endian float32. A feature that was
+not scraped is NULL.
 
 ## TimescaleDB
 
-What `--store postgresql://…` fills, for your own queries too. `node_samples` and `node_scores` are hypertables.
+What `--store postgresql://…` fills, for your own queries too. `node_samples` and `node_scores` are hypertables. Tables
+of nodes stand in the schema that the DSN leads to, `public` mostly. Each other catalogue has all of these in a schema
+of its own, like `nodescore_application`, so that its service may use the same database.
 
 """
 EMBEDDED = """
