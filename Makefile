@@ -23,7 +23,7 @@ help:
 	@echo "make pictures take the pictures of docs/, in a real Chromium"
 	@echo "make dashboards write the Grafana dashboards of manifests/grafana"
 	@echo "make manifests put the catalogues' relabel rules and the alert rules into manifests/"
-	@echo "make cluster  build the container images and start all of manifests/overlays/complete with podman (Debian, root)"
+	@echo "make cluster  build the container images, start manifests/overlays/complete and compose.yaml (Debian, root)"
 	@echo "make lock     pin what serving and training need in requirements/, with hashes"
 	@echo "              ARGS=--upgrade: the newest versions, instead of those that are pinned already"
 	@echo "make sbom     write what serving and training consist of to build/*.cdx.json (CycloneDX)"

@@ -16,7 +16,7 @@ from tests.manifests.engine import Engine
 from tests.manifests.rendered import objects, pod_template, workloads
 
 CLUSTER_VARIABLE = "TEST_CLUSTER"
-collect_ignore = [] if os.environ.get(CLUSTER_VARIABLE) else ["test_image.py", "test_cluster.py"]
+collect_ignore = [] if os.environ.get(CLUSTER_VARIABLE) else ["test_image.py", "test_cluster.py", "test_compose.py"]
 
 OURS = "registry.example/nodescore"
 OURS_TO_TRAIN = "registry.example/nodescore-train"

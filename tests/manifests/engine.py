@@ -52,20 +52,31 @@ class Engine:
         configuration.write_text(text, encoding="utf-8")
         # Without systemd nobody would run the health checks of images.
         self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration), "DISABLE_HC_SYSTEMD": "true"}
-        self._storage = places.cache_folder() / "containers"
+        storage = places.cache_folder() / "containers"
+        self._roots = [f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}"]
 
     def __call__(
         self, *arguments: object, seconds: float = COMMAND_SECONDS, given: bytes | None = None, both: bool = False
     ) -> str:
         """What `podman …` prints, on standard error too with `both`; RuntimeError with its complaint."""
-        roots = [f"--root={self._storage / 'storage'}", f"--runroot={self._storage / 'run'}"]
-        line = [*self._prefix, "podman", *roots, *map(str, arguments)]
+        return self._run(["podman", *self._roots, *map(str, arguments)], seconds, given, both)
+
+    def compose(self, files: Sequence[Path], *arguments: str) -> None:
+        """`podman-compose …` of these files, the later ones over the first."""
+        options = [f"--podman-args={root}" for root in self._roots] + [f"--file={file}" for file in files]
+        self._run([sys.executable, "-m", "podman_compose", *options, *arguments], COMMAND_SECONDS, None, False)
+
+    def _run(self, line: Sequence[str], seconds: float, given: bytes | None, both: bool) -> str:
         done = subprocess.run(
-            line, env=self._environment, input=given, capture_output=True, timeout=seconds, check=False
+            [*self._prefix, *line],
+            env=self._environment,
+            input=given,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
         )
         if done.returncode:
-            said = done.stderr.decode(errors="replace")[-4000:]
-            raise RuntimeError(f"podman {' '.join(map(str, arguments))}: {said}")
+            raise RuntimeError(f"{' '.join(line)}: {done.stderr.decode(errors='replace')[-4000:]}")
         return (done.stdout + (done.stderr if both else b"")).decode(errors="replace")
 
     def logs(self) -> str:
@@ -126,11 +137,21 @@ RUN echo 'postgres:x:70:70::/var/lib/postgresql:/bin/sh' >> /etc/passwd && echo 
 RUN printf '%s\\n' {script} > /entrypoint && chmod 0755 /entrypoint
 ENTRYPOINT ["/entrypoint"]
 """
-# What the public image does with its variables.
+# What the public image does with its variables, and with a user who may become another.
 POSTGRES_SCRIPT = """\
 #!/bin/sh
 set -e
 PATH=/usr/lib/postgresql/17/bin:$PATH
+export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$PGDATA"
+  chown 70:70 "$PGDATA"
+  exec setpriv --reuid=70 --regid=70 --clear-groups "$0"
+fi
+if [ -z "$POSTGRES_PASSWORD_FILE" ]; then
+  POSTGRES_PASSWORD_FILE=/tmp/password
+  printf %s "$POSTGRES_PASSWORD" > "$POSTGRES_PASSWORD_FILE"
+fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --locale=C.UTF-8 \\
     --auth-local=trust --auth-host=scram-sha-256
@@ -144,11 +165,12 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 fi
 exec postgres -D "$PGDATA" -c listen_addresses=*
 """
-# Each public image runs as nobody, who owns the folder that the manifests give it.
+# Each public image runs as nobody, who owns the folder that it keeps its data in.
 PROGRAM = """\
 FROM {base}
 COPY . /
 RUN mkdir /{program} && chown 65534:65534 /{program}
+USER 65534:65534
 ENTRYPOINT ["/usr/bin/{program}"]
 """
 
