@@ -11,23 +11,24 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from manifests.grafana.panels import WIDTH, alarm_line
 from manifests.grafana.scored import Scored
+from receiver.store.timescale.schema import schema_of
 
 TIMESCALE_TYPE = "grafana-postgresql-datasource"
 TIMESCALE = DataSourceRef(type_val=TIMESCALE_TYPE, uid="${timescale}")
-# {one} is a table's first word and a variable; columns and labels say `node` whatever is scored.
+# {one} is a table's first word and a variable, {schema} where its tables are; columns say `node` whatever is scored.
 SCORES = """\
 SELECT time_bucket(interval '$__interval', s.time) AS time, m.version AS metric, max(s.score) AS score
-FROM {one}_scores s JOIN nodes n ON n.id = s.node JOIN models m ON m.id = s.model
+FROM {schema}{one}_scores s JOIN {schema}nodes n ON n.id = s.node JOIN {schema}models m ON m.id = s.model
 WHERE $__timeFilter(s.time) AND n.name = ${{{one}:sqlstring}} AND n.cluster = ${{cluster:sqlstring}}
 GROUP BY 1, 2 ORDER BY 1"""
 LABELS = """\
 SELECT start_time AS "From", end_time AS "Until", CASE WHEN attack THEN 'attack' ELSE 'normal' END AS "Was",
   verdict AS "Verdict", details AS "Details", author AS "Author", score AS "Score", model AS "Model"
-FROM labels_now WHERE end_time >= $__timeFrom() AND start_time <= $__timeTo()
+FROM {schema}labels_now WHERE end_time >= $__timeFrom() AND start_time <= $__timeTo()
   AND node = ${{{one}:sqlstring}} AND cluster = ${{cluster:sqlstring}}
 ORDER BY start_time DESC LIMIT 200"""
 ROWS = """\
-SELECT * FROM {one}_dataset
+SELECT * FROM {schema}{one}_dataset
 WHERE $__timeFilter(time) AND node = ${{{one}:sqlstring}} AND cluster = ${{cluster:sqlstring}}
 ORDER BY time DESC LIMIT 200"""
 
@@ -60,22 +61,27 @@ def row(of: Scored) -> Row:
     return (
         Row("From TimescaleDB, where Nodescore has one")
         .collapsed(True)
-        .with_panel(_scores(SCORES.format(one=of.one)))
+        .with_panel(_scores(_sql(of, SCORES)))
         .with_panel(
             _table(
                 "What was said of it",
                 "The labels that hold, of alarms and of calm, with what was scored then.",
-                LABELS.format(one=of.one),
+                _sql(of, LABELS),
             )
         )
         .with_panel(
             _table(
                 "Stored rows",
                 "The last 200 rows in the form of the data set: raw values, and whether a label says attack.",
-                ROWS.format(one=of.one),
+                _sql(of, ROWS),
             )
         )
     )
+
+
+def _sql(of: Scored, sql: str) -> str:
+    schema = schema_of(of.catalogue)
+    return sql.format(one=of.one, schema=f"{schema}." if schema else "")
 
 
 def _scores(sql: str) -> timeseries.Panel:

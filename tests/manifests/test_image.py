@@ -15,12 +15,14 @@ import pytest
 from receiver import registry
 from receiver.catalogue import load
 from receiver.cli.processes import free_port
-from receiver.detector import Detector
+from receiver.settings import shipped_catalogue
 from receiver.store import Label
 from receiver.store.timescale import TimescaleStore
 from tests.manifests.engine import Engine, unpacked_bytes
+from tests.manifests.rendered import name as named
 from tests.manifests.rendered import objects, pod_template
 from tests.models import nodes, stored_rows
+from tests.models.applications import as_applications
 from tests.servers.process import wait_until
 from tests.servers.prometheus import answers, fetch
 
@@ -130,19 +132,22 @@ def test_the_other_image_trains_a_model_that_this_one_serves(image: str, train_i
 
 
 @pytest.mark.real("timescale")
+@pytest.mark.parametrize("scored", ["nodes", "applications"])
 def test_the_retraining_job_learns_from_the_rows_and_labels_of_the_store(
-    train_image: str, timescale_dsn: str, tmp_path: Path
+    scored: str, train_image: str, timescale_dsn: str, tmp_path: Path
 ) -> None:
-    catalogue = load()
     rows = nodes.table(nodes=3, seconds=6 * 3600, step=30)
     rows = replace(rows, time_ms=rows.time_ms + time.time_ns() // 1_000_000 - int(rows.time_ms.max()))
+    catalogue, job = load(), "nodescore-retraining"
+    if scored == "applications":
+        rows, catalogue, job = as_applications(rows), load(shipped_catalogue("application")), f"{job}-{scored}"
     with closing(TimescaleStore.connect(timescale_dsn, catalogue)) as store:
         store.add_nodes(dict(enumerate(rows.nodes)))
-        stored_rows.write(store, rows, Detector.load(registry.shipped_model()))
+        stored_rows.write(store, rows, registry.first_model(catalogue))
         start_ms = int(rows.time_ms.min()) + 3_600_000
         store.add_label(Label(rows.nodes[0], start_ms, start_ms + 60_000, False, "FP", "", "ann", start_ms))
-    (job,) = [each for each in objects("overlays/complete") if each["kind"] == "CronJob"]
-    (container,) = pod_template(job)["spec"]["containers"]
+    (found,) = [each for each in objects("overlays/applications") if named(each) == f"CronJob/nodescore/{job}"]
+    (container,) = pod_template(found)["spec"]["containers"]
     assert container["image"] == train_image
     # What has no value of its own is from the secret.
     variables = [f"--env={each['name']}={each.get('value', timescale_dsn)}" for each in container["env"]]

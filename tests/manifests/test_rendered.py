@@ -5,6 +5,8 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -176,7 +178,14 @@ def test_what_is_made_of_the_catalogue_and_the_rules_is_up_to_date(path: Any) ->
 # What sends applications to their Nodescore, beside what sends nodes.
 TO_APPLICATIONS = tuple(
     f"components/{name}"
-    for name in ("kube-state-metrics", "container-metrics", "applications", "applications/prometheus")
+    for name in (
+        "kube-state-metrics",
+        "container-metrics",
+        "applications",
+        "applications/prometheus",
+        "applications/timescaledb",
+        "applications/retraining",
+    )
 )
 STACKS = {
     "complete": ("overlays/complete",),
@@ -243,7 +252,7 @@ def test_a_kubelet_gets_the_token_where_the_clusters_authority_vouches_for_it_un
 
 
 def test_the_nodescore_of_the_applications_is_the_base_under_another_name_with_another_catalogue() -> None:
-    overlay = {name(each): each for each in objects("overlays/applications")}
+    overlay = {name(each): each for each in combined("base", "components/applications")}
     (base,) = [each for each in objects("base") if each["kind"] == "StatefulSet"]
     made = overlay["StatefulSet/nodescore/nodescore-applications"]
     (ours,), (its,) = (pod_template(each)["spec"].pop("containers") for each in (base, made))
@@ -259,6 +268,26 @@ def test_the_nodescore_of_the_applications_is_the_base_under_another_name_with_a
     assert {"Service/nodescore/nodescore-applications", "PodDisruptionBudget/nodescore/nodescore-applications"} <= set(
         overlay
     )
+
+
+def test_the_applications_model_is_retrained_of_the_store_that_their_nodescore_fills_when_the_nodes_has_been() -> None:
+    overlay = {name(each): each for each in objects("overlays/applications")}
+    (its,) = pod_template(overlay["StatefulSet/nodescore/nodescore-applications"])["spec"]["containers"]
+    jobs = [overlay[f"CronJob/nodescore/nodescore-retraining{suffix}"]["spec"] for suffix in ("", "-applications")]
+    of_nodes, of_applications = (job["jobTemplate"]["spec"] for job in jobs)
+    pods = [job["template"].pop("spec") for job in (of_nodes, of_applications)]
+    (its_nodes,), (its_own,) = (pod.pop("containers") for pod in pods)
+    for variable in ("NODESCORE_CATALOGUE", "NODESCORE_STORE"):
+        (given,) = [each for each in its["env"] if each["name"] == variable]
+        assert given in its_own["env"]
+    its_own["env"].remove({"name": "NODESCORE_CATALOGUE", "value": "application"})
+    assert its_own == its_nodes
+    assert [pod.pop("serviceAccountName") for pod in pods] == ["nodescore", "nodescore-applications"]
+    assert pods[0] == pods[1]
+    del of_nodes["template"]["metadata"], of_applications["template"]["metadata"]
+    assert of_applications == of_nodes
+    starts = [int(minute) + 60 * int(hour) for minute, hour, *_ in (job["schedule"].split() for job in jobs)]
+    assert starts[1] - starts[0] > of_nodes["activeDeadlineSeconds"] / 60
 
 
 def test_prometheus_sends_what_the_rules_record_of_applications_to_their_nodescore_alone() -> None:
@@ -281,7 +310,10 @@ def test_prometheus_sends_what_the_rules_record_of_applications_to_their_nodesco
 
 
 def test_the_rules_on_applications_reach_the_operator_too() -> None:
-    components = ("components/applications", "components/applications/prometheus-operator")
+    components = [
+        f"components/applications{component}"
+        for component in ("", "/prometheus-operator", "/timescaledb", "/retraining")
+    ]
     found = {name(each): each for each in combined("overlays/operator", *components)}
     assert "StatefulSet/nodescore/nodescore-applications" in found
     groups = found["PrometheusRule/nodescore/nodescore-applications"]["spec"]["groups"]
@@ -296,3 +328,16 @@ def test_the_compose_file_runs_the_images_that_the_manifests_run_and_mounts_what
         for volume in service.get("volumes", []):
             if volume.startswith("./"):
                 assert (generated.ROOT / volume.split(":")[0]).is_file(), volume
+
+
+@pytest.mark.real("podman")
+def test_the_compose_file_is_one_to_who_runs_such_files() -> None:
+    config = [sys.executable, "-m", "podman_compose", f"--file={generated.ROOT / 'compose.yaml'}", "config"]
+    done = subprocess.run(config, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    understood = yaml.safe_load(done.stdout)["services"]
+    # Each takes what all have in common, with what is its own.
+    assert {name for name, service in understood.items() if service.get("read_only")} == understood.keys() - {
+        "timescaledb"
+    }
+    assert understood["nodescore"]["volumes"] == ["nodescore:/data"]
