@@ -157,7 +157,7 @@ class Feedback:
         around = [reader.scored_around(label.name, label.start_ms, label.end_ms) for reader in readers]
         raise NoData(
             f"node {label.name.node!r} was not scored between {_utc(label.start_ms)} and {_utc(label.end_ms)}; "
-            + _nearest([before for before, _ in around], [after for _, after in around])
+            + nearest(around)
         )
 
     @contextmanager
@@ -190,8 +190,10 @@ def _scores(reader: RowReader, name: NodeName, since_ms: int, until_ms: int) -> 
     return [block for block in reader.read_scores(since_ms, until_ms, ids) if len(block)] if ids else []
 
 
-def _nearest(before: Sequence[int | None], after: Sequence[int | None]) -> str:
-    earlier, later = [one for one in before if one is not None], [one for one in after if one is not None]
+def nearest(around: Sequence[tuple[int | None, int | None]]) -> str:
+    """The nearest scores before and after an interval that has none, of what each store has, said in words."""
+    earlier = [before for before, _ in around if before is not None]
+    later = [after for _, after in around if after is not None]
     last = f"its last score before is of {_utc(max(earlier))}" if earlier else ""
     first = f"its first one after is of {_utc(min(later))}" if later else ""
     return ", ".join(filter(None, (last, first))) or "no store has any score of it"

@@ -18,7 +18,7 @@ import typer
 from receiver.cli import options
 from receiver.cli.stores import named, reading
 from receiver.errors import DataError
-from receiver.feedback import next_revision
+from receiver.feedback import nearest, next_revision
 from receiver.store import Label
 from receiver.web.instants import format_instant
 
@@ -92,20 +92,24 @@ def label(
     was_attack = _attack(attack, verdict)
     with reading(settings, catalogue) as reader:
         name = named(sorted(reader.nodes().values()), node, cluster)
-        number = reader.add_label(
-            Label(
-                name=name,
-                start_ms=start_ms,
-                end_ms=end_ms,
-                attack=was_attack,
-                verdict=None if verdict is None else verdict.value,
-                details=details,
-                author=author or getpass.getuser(),
-                created_ms=now_ms,
-            )
+        said = Label(
+            name=name,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            attack=was_attack,
+            verdict=None if verdict is None else verdict.value,
+            details=details,
+            author=author or getpass.getuser(),
+            created_ms=now_ms,
         )
+        said = reader.scored(said)
+        number = reader.add_label(said)
+        hint = nearest([reader.scored_around(name, start_ms, end_ms)]) if said.score is None else ""
     kind = "attack" if was_attack else "normal"
     typer.echo(f"label {number}: {name.node} {kind} from {format_instant(start_ms)} to {format_instant(end_ms)}")
+    if hint:
+        # No refusal: rows may still be on their way here, and a wrong time can be edited.
+        typer.echo(f"nothing is scored in this time; {hint}", err=True)
 
 
 def list_(

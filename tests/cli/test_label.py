@@ -28,6 +28,18 @@ def test_a_marked_interval_is_exported_as_an_attack_of_that_node_both_ends_inclu
     assert marked(nodescore, data_dir) == [(f"08:00:{s}", "worker-2") for s in (10, 20, 30)]
 
 
+def test_a_time_without_scores_is_marked_with_a_hint_at_the_nearest_that_has_some(
+    nodescore: Nodescore, data_dir: Path
+) -> None:
+    in_another_zone = ("--start", "2026-11-20T09:00:10Z", "--end", "2026-11-20T09:00:30Z")
+    done = nodescore("label", "--node", "worker-1", *in_another_zone, "--attack", "--data-dir", data_dir)
+    assert (done.status, done.err) == (
+        0,
+        "nothing is scored in this time; its last score before is of 2026-11-20T08:00:50.000Z\n",
+    )
+    assert nodescore("label", "--node", "worker-1", *TIMES, "--attack", "--data-dir", data_dir).err == ""
+
+
 @pytest.mark.parametrize(("verdict", "kind"), [("TP", "attack"), ("FN", "attack"), ("FP", "normal"), ("TN", "normal")])
 def test_a_verdict_says_what_it_was(nodescore: Nodescore, data_dir: Path, verdict: str, kind: str) -> None:
     done = nodescore("label", "--node", "worker-1", *TIMES, "--verdict", verdict, "--data-dir", data_dir)

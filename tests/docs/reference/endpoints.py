@@ -32,7 +32,7 @@ OTHERS = """
 MEANINGS: Mapping[str, str] = {
     "/": "page: nodes by score",
     "/-/healthy": "200 while the process answers",
-    "/-/ready": "200 while samples are taken, 503 otherwise; says what is not well",
+    "/-/ready": "200 while samples are taken, 503 otherwise; and how each part is",
     "/-/reload": "read the web configuration and the model again",
     "/activate": "page: activate a version",
     "/api/v1/write": "remote write, versions 1.0 and 2.0",
