@@ -45,7 +45,12 @@ def train(
     data: DataOption,
     out: Annotated[Path, typer.Option(help="ONNX file to write; its card goes beside it as .json.")],
     detector: Annotated[
-        str | None, typer.Option(help="[default: the best unsupervised one]", show_default=False)
+        str | None,
+        typer.Option(
+            help="auto, zscore, robust_z, mean_z2, pca, agreement, isolation_forest, autoencoder; with labels also "
+            "random_forest, gradient_boosting, mlp. [default: auto, which learns from labels where there are some]",
+            show_default=False,
+        ),
     ] = None,
     false_alerts_per_node_day: Annotated[
         float | None, typer.Option(help="The budget that the threshold keeps. [default: 0.1]", show_default=False)

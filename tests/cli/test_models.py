@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.detectors import DETECTORS
 from tests.cli import busy_model
 from tests.cli.conftest import Nodescore
 
@@ -83,6 +84,11 @@ def test_a_model_of_other_features_is_refused(nodescore: Nodescore, table: Path,
     done = nodescore("score", "--data", table, "--model", "busy.onnx", "--out", "s.csv")
     assert done.status == 2
     assert "cpu_sec_idle" in done.err
+
+
+def test_the_help_names_every_detector(nodescore: Nodescore) -> None:
+    words = nodescore("train", "--help").out.translate({ord(mark): " " for mark in ",;.│[]:"}).split()
+    assert set(DETECTORS) <= set(words)
 
 
 def test_without_a_model_the_one_of_the_catalogue_is_taken(
