@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html import unescape
+from math import nan
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from receiver.columns import NodeName
+from receiver.web.rendering import environment
 from tests.web.service import FEATURES, HeldService, stored
 
 Serve = Callable[[HeldService], str]
@@ -64,6 +67,15 @@ def test_a_nodes_page_shows_the_highest_moment_or_the_chosen_one(url: str) -> No
     chosen = httpx.get(f"{url}/node?node=worker-2&at=2026-11-20T07:58:50Z").text
     assert "0.40</h2>" in chosen
     assert chosen.count("<figure>") == len(FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(29_388_800.5, "29,388,800"), (-1000.0, "-1,000"), (876.25, "876.2"), (0.00001, "1e-05"), (nan, "missing")],
+)
+def test_a_features_value_is_written_without_an_exponent_where_it_is_large(value: float, text: str) -> None:
+    parts: Any = environment("node").get_template("parts.html").module
+    assert parts.value(value) == text
 
 
 def test_a_time_without_scores_says_so(url: str) -> None:
