@@ -57,9 +57,8 @@ UNSEEN_SECONDS = 1e-6
 MAX_UNITS = 1e9
 HUBER = 3.0
 HARMFUL_RATE = 0.5
-# Where a deviation stops to count more: one feature alone cannot hold a score up for long after it has calmed.
-LARGEST = 30.0
-# Where learners of attacks stop to look: what is larger than this is an attack to them.
+# Where a deviation stops to count more: what is larger than this is an attack, and one feature alone can neither
+# outweigh all others nor hold a score up for long after it has calmed.
 CLIP = 10.0
 # Of the population's variance, the least that a node can have.
 LEAST_VARIANCE_SHARE = 0.03
@@ -144,8 +143,8 @@ def _trailing(values: Float64, half_lives: float, start: float | None = None) ->
     return averages
 
 
-def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state", largest: float = LARGEST) -> Observed:
-    """Write z, up to `largest`, and the learning of a baseline into a graph, over these tensors [N, F] and [N, S]."""
+def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state") -> Observed:
+    """Write z, up to `CLIP`, and the learning of a baseline into a graph, over these tensors [N, F] and [N, S]."""
     features, lengths = len(prior.names), len(HALF_LIVES_SECONDS)
     rows = np.cumsum([0, lengths, 1, 1, 1, *[1] * season.ROWS]).tolist()
     cube = graph.op(
@@ -173,7 +172,7 @@ def observe(graph: Graph, prior: Prior, x: str = "x", state: str = "state", larg
     averages = graph.op("Add", kept, graph.op("Mul", gain, graph.op("Sub", value, kept)))
     sigma = graph.op("Sqrt", variance)
     unclipped = graph.op("Mul", graph.op("Sub", averages, level), graph.op("Div", present, sigma))
-    z = graph.op("Clip", unclipped, graph.const(-largest), graph.const(largest))
+    z = graph.op("Clip", unclipped, graph.const(-CLIP), graph.const(CLIP))
 
     def following(rate: str) -> tuple[Following, ...]:
         weight = graph.op("Mul", _weight(graph, seconds, age, rate, prior.stretch), present)

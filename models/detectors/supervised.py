@@ -25,7 +25,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from models import alerts
 from models.detectors import deviations, evidence, panel, replay, scored, trees
 from models.detectors.build import Build
-from models.detectors.deviations import CLIP, Prior
+from models.detectors.deviations import Prior
 from models.detectors.evidence import Pull
 from models.detectors.panel import FOLDS, PULL_VOTE, Judged, Learner, Lessons, Panel
 from models.graph import ML_OPSET, OPSET, Graph
@@ -66,7 +66,7 @@ def fit(rows: Table, learners: Sequence[Learner], trust: float | None = None) ->
     rows = _ordered(rows)
     prior = deviations.fit(rows.normal(), OWN_VARIANCE_SECONDS)
     streams, source = replay.augmented(rows)
-    z = np.clip(replay.watch(prior, streams), -CLIP, CLIP)
+    z = replay.watch(prior, streams)
     lessons = Lessons(z, replay.labels(streams), streams.node, _groups(rows)[source], streams.weight)
     even, most = float(-np.log(0.5)), None
     if trust is None:
@@ -104,7 +104,7 @@ class _Votes:
 
 def _close(prior: Prior, votes: _Votes, alarm: Alarm) -> onnx.ModelProto:
     graph = Graph()
-    observed = deviations.observe(graph, prior, largest=CLIP)
+    observed = deviations.observe(graph, prior)
     normal: list[str] = []
     if votes.general:
         width = evidence.width(len(prior.names))
