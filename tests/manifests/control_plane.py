@@ -136,6 +136,27 @@ def api(running: list[Object], node_name: str, listen: str, address: str, folder
     (folder / "secrets").mkdir()
     ending = threading.Event()
 
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.file, certificate.key)
+    server = ThreadingHTTPServer((listen, 0), _handler(running, node_name, address, ending))
+    server.daemon_threads = True
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield Node(node_name, address, account, folder / "secrets", listen, server.server_address[1])
+    finally:
+        ending.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _handler(
+    running: list[Object], node_name: str, address: str, ending: threading.Event
+) -> type[BaseHTTPRequestHandler]:
+    """What answers a request; a watch lasts until `ending`."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -182,20 +203,7 @@ def api(running: list[Object], node_name: str, listen: str, address: str, folder
         def log_message(self, *_: object) -> None:
             """The test's output is its own."""
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.file, certificate.key)
-    server = ThreadingHTTPServer((listen, 0), Handler)
-    server.daemon_threads = True
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield Node(node_name, address, account, folder / "secrets", listen, server.server_address[1])
-    finally:
-        ending.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return Handler
 
 
 def _selected(running: list[Object], namespace: str, selector: str, node_name: str, address: str) -> list[Object]:
