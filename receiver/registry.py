@@ -30,7 +30,7 @@ from receiver.store import Activation, ModelStore, ModelVersion, Shadowing
 State = Literal["candidate", "shadow", "active", "retired"]
 
 # By the name of the catalogue that they are made for, in `models/shipped`.
-SHIPPED = {"node": "node24.onnx", "application": "application.onnx"}
+SHIPPED = {"node": "node24.onnx", "application": "application.onnx", "pod": "pod.onnx"}
 # The author of activations that nobody has asked for: they give way to the model that a newer Nodescore ships.
 ITSELF = "nodescore"
 # The oldest go, but never one that is in use or the next to roll back to. Two years of weekly retraining.

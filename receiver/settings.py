@@ -24,7 +24,7 @@ from receiver.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "NODESCORE_"
 # Catalogues that come with the package, as files of these names.
-SHIPPED_CATALOGUES = ("node24", "application")
+SHIPPED_CATALOGUES = ("node24", "application", "pod")
 
 # What Prometheus's own receiver accepts. A 2,000-series request has some 300 KiB decoded.
 MAX_COMPRESSED_BYTES = 32 * 1024 * 1024
@@ -94,7 +94,8 @@ class Settings(BaseModel):
     catalogue: Annotated[Path, BeforeValidator(_catalogue)] = Field(
         Path("node24"),
         validate_default=True,
-        description="The features: `node24`, those of nodes; `application` (docs/applications.md); or a TOML file.",
+        description="The features: `node24`, those of nodes; `application` or `pod` (docs/applications.md); or a TOML "
+        "file.",
     )
     variables: dict[str, str] = Field(
         {},

@@ -8,7 +8,7 @@ import pytest
 from receiver.columns import Rows
 from receiver.features import Features
 from receiver.rows import Leaving
-from tests.pods import PODS
+from tests.workloads import WORKLOADS
 
 LABELS = {
     "requests": {"__name__": "http_requests_total"},
@@ -18,13 +18,13 @@ LABELS = {
     "up": {"__name__": "replicas", "state": "up"},
     "down": {"__name__": "replicas", "state": "down"},
 }
-TERM = {name: PODS.term_of(labels) for name, labels in LABELS.items()}
+TERM = {name: WORKLOADS.term_of(labels) for name, labels in LABELS.items()}
 NAN = float("nan")
 
 
 def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen: tuple[str, ...] = ()) -> Rows:
     """One row of (term, value, rate), of which some more are expected and missing, some have been seen before."""
-    leaving = Leaving.room(1, len(PODS.terms))
+    leaving = Leaving.room(1, len(WORKLOADS.terms))
     sums = leaving.sums
     for column in sums:
         column[:] = 0
@@ -36,15 +36,15 @@ def block(*series: tuple[str, float, float], missing: tuple[str, ...] = (), seen
         sums.missing[0, TERM[name]] = True
     for name in (*seen, *missing, *(name for name, _, _ in series)):
         sums.had[0, TERM[name]] = True
-    return Features(PODS).rows(leaving)
+    return Features(WORKLOADS).rows(leaving)
 
 
 def raw(one: Rows, feature: str) -> float:
-    return float(one.raw[0, PODS.feature_names.index(feature)])
+    return float(one.raw[0, WORKLOADS.feature_names.index(feature)])
 
 
 def x(one: Rows, feature: str) -> float:
-    return float(one.x[0, PODS.feature_names.index(feature)])
+    return float(one.x[0, WORKLOADS.feature_names.index(feature)])
 
 
 def test_a_sum_is_scaled() -> None:

@@ -12,9 +12,9 @@ from receiver.columns import NodeName
 from receiver.errors import Unavailable
 from receiver.housekeeping import Housekeeping
 from receiver.rows.assembler import BLOCK_ROWS
-from tests.pods import PODS
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape, stored
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
+from tests.workloads import WORKLOADS
 
 
 def test_a_scrape_becomes_a_stored_row_and_an_exposed_score(tmp_path: Path) -> None:
@@ -34,20 +34,20 @@ def test_a_scrape_becomes_a_stored_row_and_an_exposed_score(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_another_catalogue_goes_the_same_way_to_its_own_table_and_label(tmp_path: Path, version: int) -> None:
-    def pod(name: str, time_ms: int, value: float, **labels: str) -> Series:
-        labels = {"__name__": name, "pod": "web-1", "namespace": "shop", "region": "eu", **labels}
+    def sample(name: str, time_ms: int, value: float, **labels: str) -> Series:
+        labels = {"__name__": name, "workload": "web-1", "namespace": "shop", "region": "eu", **labels}
         return Series(sorted(labels.items()), [(value, time_ms)])
 
-    with running(tmp_path, wanted=PODS) as pipeline:
+    with running(tmp_path, wanted=WORKLOADS) as pipeline:
         for step in (0, 1):
             at_ms = NOW_MS + step * STEP_MS
             sent = [
-                pod("http_requests_total", at_ms, 100.0 + 50 * step, path="/"),
-                pod("http_requests_total", at_ms, 10.0 + 10 * step, path="/cart"),
-                pod("memory_bytes", at_ms, 30.0),
-                pod("memory_limit_bytes", at_ms, 120.0),
-                pod("replicas", at_ms, 2.0, state="up"),
-                pod("node_load1", at_ms, 1.0),
+                sample("http_requests_total", at_ms, 100.0 + 50 * step, path="/"),
+                sample("http_requests_total", at_ms, 10.0 + 10 * step, path="/cart"),
+                sample("memory_bytes", at_ms, 30.0),
+                sample("memory_limit_bytes", at_ms, 120.0),
+                sample("replicas", at_ms, 2.0, state="up"),
+                sample("node_load1", at_ms, 1.0),
             ]
             pipeline.ingest(body(version, sent), HEADERS[version], at_ms)
             pipeline.flush(at_ms + DEADLINE_MS)
@@ -55,9 +55,9 @@ def test_another_catalogue_goes_the_same_way_to_its_own_table_and_label(tmp_path
         text = pipeline.exposition.render("")[0].decode()
     assert rows.raw[-1].tolist() == [340.0, 25.0, 2.0, 0.0]
     assert rows.x[-1].tolist() == pytest.approx([12.0, 25.0, 2.0, 0.0])
-    assert 'anomaly_score{cluster="eu",pod="web-1"} 0.02' in text
+    assert 'anomaly_score{cluster="eu",workload="web-1"} 0.02' in text
     with closing(sqlite3.connect(tmp_path / "store.sqlite")) as file:
-        assert file.execute("SELECT count(*) FROM pod_samples").fetchone() == (2,)
+        assert file.execute("SELECT count(*) FROM workload_samples").fetchone() == (2,)
 
 
 def test_a_flush_of_more_rows_than_a_block_stores_and_scores_them_all(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from receiver import catalogue, registry
 from receiver.errors import ModelError
 from receiver.settings import SHIPPED_CATALOGUES, shipped_catalogue
-from tests.pods import PODS
+from tests.workloads import WORKLOADS
 
 
 @pytest.mark.parametrize("name", SHIPPED_CATALOGUES)
@@ -19,7 +19,7 @@ def test_each_catalogue_has_a_model_that_fits_it(name: str) -> None:
 
 def test_a_catalogue_of_ones_own_needs_a_model_of_ones_own() -> None:
     with pytest.raises(
-        ModelError, match=r"no model ships for the catalogue 'pod': train one, and name it with --model"
+        ModelError, match=r"no model ships for the catalogue 'workload': train one, and name it with --model"
     ):
-        registry.first_model(PODS)
-    assert not registry.ships(b"a model", PODS)
+        registry.first_model(WORKLOADS)
+    assert not registry.ships(b"a model", WORKLOADS)

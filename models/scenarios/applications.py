@@ -1,9 +1,9 @@
-"""Nodes as applications: each node is one, with a Caddy before its web server and the rules that a cluster has.
+"""Nodes as applications or pods: each node is one, with a Caddy before its web server and the rules that a cluster has.
 
 In a cluster, rules bring what cAdvisor, kube-state-metrics and an application say of it under one name. Here the node's
 own control group, network and processes are the application's, so its node_exporter, a process-exporter and Caddy say
-the same things. The web server is started again when it ends, as a container is. Out: `APPLICATIONS`, a `Level`. Needs
-`caddy` and `prometheus-process-exporter`.
+the same things. The web server is started again when it ends, as a container is. A pod is the same with less to do.
+Out: `APPLICATIONS` and `PODS`, each a `Level`. Needs `caddy` and `prometheus-process-exporter`.
 """
 
 from __future__ import annotations
@@ -144,5 +144,10 @@ MOVES = {
 }
 AS_ON_NODES = {name: replace(kind, moves=MOVES[name]) for name, kind in attacks.KINDS.items()}
 APPLICATIONS = Level(
-    "application", "application", AS_ON_NODES | {CRASHING.name: CRASHING}, BEHIND_PORT, _services, RULES
+    "application", "application", AS_ON_NODES | {CRASHING.name: CRASHING}, BEHIND_PORT, _services, RULES, work.ROLES
 )
+RULES_OF_PODS = {
+    record.replace("application:", "pod:"): expression.replace("(application)", "(namespaced_pod)")
+    for record, expression in RULES.items()
+}
+PODS = replace(APPLICATIONS, catalogue="pod", label="namespaced_pod", rules=RULES_OF_PODS, roles=work.ROLES_OF_PODS)

@@ -68,17 +68,17 @@ def at_work(cluster: Cluster, place: Path, seed: int, level: Level = NODES) -> I
         for outside in (cluster.visitors, cluster.attacker):
             take = [sys.executable, "-IS", sink.__file__, outside.address, str(SINK_PORT), str(POOL_PORT)]
             start(f"sink-{outside.namespace}", outside.argv(*take))
-        visit = [sys.executable, "-IS", visitors.__file__, _sites(cluster, seed), str(seed)]
+        visit = [sys.executable, "-IS", visitors.__file__, _sites(cluster, seed, level), str(seed)]
         start("visitors", cluster.visitors.argv(*visit))
         yield alive
 
 
 @contextmanager
-def busy(cluster: Cluster, seed: int) -> Iterator[None]:
+def busy(cluster: Cluster, seed: int, level: Level = NODES) -> Iterator[None]:
     """The nodes' jobs, by the seed; those that still run at the end are ended."""
     stop = threading.Event()
     workers = [
-        threading.Thread(target=_work, args=(one, number, cluster, stop, seed))
+        threading.Thread(target=_work, args=(one, work.role_of(number, level.roles), cluster, stop, f"{seed}-{number}"))
         for number, one in enumerate(cluster.nodes)
     ]
     for worker in workers:
@@ -104,13 +104,13 @@ def _exporter(one: Node) -> list[str]:
     return [program(*EXPORTER), listen, "--collector.disable-defaults", types, *collectors]
 
 
-def _sites(cluster: Cluster, seed: int) -> str:
+def _sites(cluster: Cluster, seed: int, level: Level) -> str:
     chance = random.Random(seed)  # noqa: S311 - the same days shall come out again
     return json.dumps(
         [
             {
                 "address": one.address,
-                "per_second": work.role_of(number).visits_per_second * chance.uniform(0.6, 1.4),
+                "per_second": work.role_of(number, level.roles).visits_per_second * chance.uniform(0.6, 1.4),
                 "phase": chance.random(),
             }
             for number, one in enumerate(cluster.nodes)
@@ -118,8 +118,8 @@ def _sites(cluster: Cluster, seed: int) -> str:
     )
 
 
-def _work(one: Node, number: int, cluster: Cluster, stop: threading.Event, seed: int) -> None:
-    for pause_seconds, job in work.jobs(work.role_of(number), cluster.visitors.address, f"{seed}-{number}"):
+def _work(one: Node, role: work.Role, cluster: Cluster, stop: threading.Event, seed: str) -> None:
+    for pause_seconds, job in work.jobs(role, cluster.visitors.address, seed):
         if stop.wait(pause_seconds):
             return
         # A job that fails while its node is under attack is what happens.

@@ -39,7 +39,7 @@ class Attacked:
 class Recordings:
     """The sessions of one catalogue, and how far back rates look: so long rows speak of an attack that is over."""
 
-    folder: Path
+    folders: tuple[Path, ...]
     rates_seconds: int = 0
     restarts_seconds: int = 0
 
@@ -48,10 +48,13 @@ class Recordings:
         return attack.end_ms + 1000 * (self.restarts_seconds if attack.kind == "crash-loop" else self.rates_seconds)
 
 
-# By the catalogue's name; the rules of applications (`models.scenarios.applications`) say how far back they look.
+APPLICATIONS, PODS = DATA / "applications", DATA / "pods"
+# By the catalogue's name; `models.scenarios.applications` has the rules that say how far back rates look. Each recorded
+# application is one pod as well, a busy one: it has a network and a control group of its own.
 RECORDINGS = {
-    "node": Recordings(DATA),
-    "application": Recordings(DATA / "applications", rates_seconds=60, restarts_seconds=300),
+    "node": Recordings((DATA,)),
+    "application": Recordings((APPLICATIONS,), rates_seconds=60, restarts_seconds=300),
+    "pod": Recordings((APPLICATIONS, PODS), rates_seconds=60, restarts_seconds=300),
 }
 
 

@@ -47,10 +47,11 @@ def sides(sessions: Sequence[Sequence[str]]) -> dict[str, Side]:
 def of(catalogue: Catalogue, side: Side) -> Known | None:
     """One half of what is recorded with a catalogue; what teaches lacks rows that an attack before them still moves."""
     recordings = dataset.RECORDINGS.get(catalogue.name)
-    found = None if recordings is None else read(side, catalogue.feature_names, recordings.folder)
-    if recordings is None or found is None or side == "measure":
-        return found
-    return _without_aftermath(found, recordings)
+    if recordings is None:
+        return None
+    halves = [read(side, catalogue.feature_names, folder) for folder in recordings.folders]
+    found = _together([half for half in halves if half is not None])
+    return found if found is None or side == "measure" else _without_aftermath(found, recordings)
 
 
 def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Known | None:
@@ -70,6 +71,17 @@ def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Kn
         parts.append(_chosen(table.select(features), chosen))
         before += len(chosen)
     return Known(tables.joined(parts), tuple(attacks))
+
+
+def _together(parts: Sequence[Known]) -> Known | None:
+    if not parts:
+        return None
+    attacks: list[tuple[int, Attacked]] = []
+    before = 0
+    for part in parts:
+        attacks += [(before + node, attack) for node, attack in part.attacks]
+        before += len(part.table.nodes)
+    return Known(tables.joined([part.table for part in parts]), tuple(attacks))
 
 
 def _without_aftermath(known: Known, recordings: Recordings) -> Known:

@@ -1,7 +1,8 @@
-"""What is recorded of the nodes: themselves, or the applications that they stand for.
+"""What is recorded of the nodes: themselves, or the applications or pods that they stand for.
 
-A `Level` says which catalogue scores them, which label names them, how they are attacked, and what runs in each of them
-beside its node_exporter. `NODES` is the usual one; `models.scenarios.applications` has the other.
+A `Level` says which catalogue scores them, which label names them, how they are attacked, what runs in each of them
+beside its node_exporter, and what work they do. `NODES` is the usual one; `models.scenarios.applications` has the
+others.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ class Level:
     web_port: int  # the web server's own
     services: Callable[[Node], Sequence[Service]]
     rules: Mapping[str, str]  # recorded series, each with its expression; none where the scraped ones are scored
+    roles: Mapping[str, work.Role]
 
 
 def _web(one: Node) -> list[Service]:
     return [Service("web", work.web_server(), f"http://{one.address}/page0", attacked=True)]
 
 
-NODES = Level("node24", "node", KINDS, WEB_PORT, _web, {})
+NODES = Level("node24", "node", KINDS, WEB_PORT, _web, {}, work.ROLES)

@@ -84,7 +84,7 @@ def record(plan: Plan, folder: Path, say: Say, recording: Path | None = None, le
         sink_url, requests = stack.enter_context(requests_sink())
         to_sink = sink_url if recording else None
         servers = stack.enter_context(_servers(cluster, level, place, plan.seed, to_sink))
-        stack.enter_context(busy(cluster, plan.seed))
+        stack.enter_context(busy(cluster, plan.seed, level))
         found = _attack(plan, cluster, level, servers, say)
         time.sleep(LAST_ROW_SECONDS)
         if recording is not None:

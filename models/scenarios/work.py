@@ -101,6 +101,12 @@ ROLES: Mapping[str, Role] = {
     "database": Role(2, 10, {"database": 5, "orders": 5, "cron": 2, "backup": 2, "report": 0.5, "deployment": 0.5}),
     "build": Role(1, 15, {"build": 8, "cron": 2, "deployment": 1.5, "backup": 1, "database": 0.5}),
 }
+# A pod does one thing: builds run in others, and a deployment makes a new one. Many do next to nothing.
+ROLES_OF_PODS: Mapping[str, Role] = {
+    "web": Role(8, 25, {"cron": 4, "report": 3}),
+    "database": Role(2, 10, {"database": 5, "orders": 5, "backup": 1}),
+    "idle": Role(0.3, 60, {"cron": 1}),
+}
 
 
 @dataclass(frozen=True)
@@ -111,9 +117,9 @@ class Job:
     command: list[str]
 
 
-def role_of(number: int) -> Role:
+def role_of(number: int, roles: Mapping[str, Role]) -> Role:
     """The role of the n-th node: all in turn."""
-    return list(ROLES.values())[number % len(ROLES)]
+    return list(roles.values())[number % len(roles)]
 
 
 def web_configuration(port: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -93,9 +93,10 @@ def record(
         int | None,
         typer.Option(min=1, help="Of all kinds of attack, at most. [default: as many as fit]", show_default=False),
     ] = None,
-    applications: Annotated[
-        bool, typer.Option("--applications", help="Take each node for an application; see docs/applications.md.")
-    ] = False,
+    catalogue: Annotated[
+        Literal["node24", "application", "pod"],
+        typer.Option(help="Take each node for an application or a pod; see docs/applications.md."),
+    ] = "node24",
     recording: Annotated[
         Path | None, typer.Option(help="Keep what Prometheus sends too, for `demo --recording` and `replay`.")
     ] = None,
@@ -111,13 +112,13 @@ def record(
         check_file(recording)
     end_in_order()
     with needing("scenarios", EXTRA_MODULES):
-        from models.scenarios.applications import APPLICATIONS
+        from models.scenarios.applications import APPLICATIONS, PODS
         from models.scenarios.level import NODES
         from models.scenarios.plan import MOST_ROUNDS, plan
         from models.scenarios.session import record as record_session
 
-        level = APPLICATIONS if applications else NODES
-        names = [f"s{seed}-{level.label[0]}{number}" for number in range(nodes)]
+        level = next(one for one in (NODES, APPLICATIONS, PODS) if one.catalogue == catalogue)
+        names = [f"s{seed}-{level.catalogue[0]}{number}" for number in range(nodes)]
         planned = plan(seed, names, minutes, rounds or MOST_ROUNDS, level.kinds)
         path = record_session(planned, folder, typer.echo, recording, level)
     typer.echo(f"{path}: {path.stat().st_size} bytes")

@@ -17,16 +17,15 @@ from typing import Any
 
 import yaml
 
-from manifests import application_alerts
+from manifests import levels
+from manifests.levels import APPLICATIONS, LEVELS, PODS, Level
 from receiver import catalogue, promql
 from receiver.settings import shipped_catalogue
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 RULES = MANIFESTS / "prometheus"
-APPLICATION_ALERTS = RULES / "application-alerts.yaml"
-APPLICATION_RULES = RULES / "application-rules-kubernetes.yaml"
-NODES, APPLICATIONS = shipped_catalogue("node24"), shipped_catalogue("application")
+NODES = shipped_catalogue("node24")
 SHARDS = 3  # replicas of the component `sharded`
 INTERVAL = "10s"
 # Of Prometheus's service account, as kubelets mount it.
@@ -41,13 +40,14 @@ Yaml = dict[str, Any]
 def files() -> dict[Path, str]:
     """Path → what it should hold."""
     components = MANIFESTS / "components"
-    operator, applications = components / "prometheus-operator", components / "applications"
+    operator = components / "prometheus-operator"
     nodes = _remote_write("nodescore", "http://nodescore:9201/api/v1/write")
-    of_applications = _remote_write(
-        "nodescore-applications", "http://nodescore-applications:9201/api/v1/write", APPLICATIONS
-    )
     return {
-        APPLICATION_ALERTS: application_alerts.text(),
+        **{path: text for level in LEVELS for path, text in _of(level, nodes).items()},
+        PODS.rules: levels.rules_of_pods(),
+        PODS.catalogue: levels.catalogue_of_pods(),
+        # Loaded where pods are scored alone: a series a pod and feature is more than a rule on nothing costs.
+        components / "pods" / "prometheus" / "pod-rules.yaml": _text({"groups": _groups(PODS.alerts, PODS.rules)}),
         components / "prometheus" / "prometheus.yml": _text(_prometheus(IN_A_CLUSTER) | SCRAPED_TOO)
         + "remote_write:\n"
         + OF_NODES
@@ -60,16 +60,28 @@ def files() -> dict[Path, str]:
         components / "container-metrics" / "unverified-kubelets" / "scrape-containers.yml": _scraped(
             _kubelets({"insecure_skip_verify": True}), KUBE_STATE_METRICS
         ),
-        applications / "prometheus" / "scrape-applications.yml": _scraped(OF_APPLICATIONS),
-        applications / "prometheus" / "remote-write.yml": _text([of_applications]),
         MANIFESTS / "compose" / "prometheus.yml": _text(_prometheus(ON_A_LAPTOP) | {"remote_write": [nodes]}),
         operator / "remote-write.yaml": _text(_operators_remote_write(nodes)),
         operator / "rules.yaml": _text(_operators_rules("nodescore", RULES / "alerts.yaml")),
-        applications / "prometheus-operator" / "remote-write.yaml": _text(
-            _operators_remote_write(nodes, of_applications)
-        ),
-        applications / "prometheus-operator" / "rules.yaml": _text(
-            _operators_rules("nodescore-applications", APPLICATION_ALERTS, APPLICATION_RULES)
+    }
+
+
+def _of(level: Level, nodes: Yaml) -> dict[Path, str]:
+    """The files of a level beside that of nodes."""
+    folder = MANIFESTS / "components" / f"{level.name}s"
+    its = _remote_write(level.service, f"http://{level.service}:9201/api/v1/write", level.catalogue)
+    scraped = {
+        "job_name": level.service,
+        "honor_labels": True,
+        **_pods("nodescore", "http", component=f"{level.name}s"),
+    }
+    return {
+        level.alerts: levels.alerts(level),
+        folder / "prometheus" / f"scrape-{level.name}s.yml": _scraped(scraped),
+        folder / "prometheus" / "remote-write.yml": _text([its]),
+        folder / "prometheus-operator" / "remote-write.yaml": _text(_operators_remote_write(nodes, its)),
+        folder / "prometheus-operator" / "rules.yaml": _text(
+            _operators_rules(level.service, level.alerts, level.rules)
         ),
     }
 
@@ -144,11 +156,6 @@ ON_A_LAPTOP: Yaml = {
 }
 
 
-OF_APPLICATIONS: Yaml = {
-    "job_name": "nodescore-applications",
-    "honor_labels": True,
-    **_pods("nodescore", "http", component="applications"),
-}
 KUBE_STATE_METRICS: Yaml = {
     "job_name": "kube-state-metrics",
     "honor_labels": True,
@@ -158,7 +165,7 @@ KUBE_STATE_METRICS: Yaml = {
 
 def _kubelets(tls_config: Yaml) -> Yaml:
     """cAdvisor in each kubelet; of its metrics, those that the rules ask for."""
-    asked = sorted(set(re.findall(r"\bcontainer_\w+", APPLICATION_RULES.read_text(encoding="utf-8"))))
+    asked = sorted(set(re.findall(r"\bcontainer_\w+", APPLICATIONS.rules.read_text(encoding="utf-8"))))
     return {
         "job_name": "cadvisor",
         "honor_labels": True,
@@ -192,7 +199,6 @@ def _camel(key: str) -> str:
 
 
 def _operators_rules(name: str, *files: Path) -> Yaml:
-    groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -201,8 +207,12 @@ def _operators_rules(name: str, *files: Path) -> Yaml:
             "namespace": "nodescore",
             "labels": {"app.kubernetes.io/name": "nodescore"},
         },
-        "spec": {"groups": groups},
+        "spec": {"groups": _groups(*files)},
     }
+
+
+def _groups(*files: Path) -> list[Yaml]:
+    return [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
 
 
 class _Dumper(yaml.SafeDumper):

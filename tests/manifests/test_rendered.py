@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from manifests.levels import LEVELS, Level
 from receiver import catalogue, settings
 from receiver.settings import ENVIRONMENT_PREFIX, Settings
 from tests.manifests import generated
@@ -170,7 +172,7 @@ def test_tls_and_permissions_come_from_a_secret() -> None:
     }
 
 
-@pytest.mark.parametrize("path", sorted(generated.files()), ids=lambda path: str(path.relative_to(generated.MANIFESTS)))
+@pytest.mark.parametrize("path", sorted(generated.files()), ids=lambda path: str(path.relative_to(generated.ROOT)))
 def test_what_is_made_of_the_catalogue_and_the_rules_is_up_to_date(path: Any) -> None:
     assert path.read_text(encoding="utf-8") == generated.files()[path], "run `make manifests`"
 
@@ -194,7 +196,12 @@ STACKS = {
     "unverified": ("overlays/applications", "components/container-metrics/unverified-kubelets"),
     "sharded, applications": ("overlays/sharded", *TO_APPLICATIONS),
     "applications, sharded": ("overlays/applications", "components/sharded"),
+    "applications, pods": (
+        "overlays/applications",
+        *(f"components/pods{more}" for more in ("", "/prometheus", "/timescaledb", "/retraining")),
+    ),
 }
+BESIDE_NODES = pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
 
 
 @pytest.mark.parametrize("stack", ["sharded", "sharded, applications", "applications, sharded"])
@@ -251,73 +258,80 @@ def test_a_kubelet_gets_the_token_where_the_clusters_authority_vouches_for_it_un
     }
 
 
-def test_the_nodescore_of_the_applications_is_the_base_under_another_name_with_another_catalogue() -> None:
-    overlay = {name(each): each for each in combined("base", "components/applications")}
+@BESIDE_NODES
+def test_the_nodescore_of_a_level_is_the_base_under_another_name_with_another_catalogue(level: Level) -> None:
+    found = {name(each): each for each in combined("base", f"components/{level.name}s")}
     (base,) = [each for each in objects("base") if each["kind"] == "StatefulSet"]
-    made = overlay["StatefulSet/nodescore/nodescore-applications"]
+    made = found[f"StatefulSet/nodescore/{level.service}"]
     (ours,), (its,) = (pod_template(each)["spec"].pop("containers") for each in (base, made))
     environment = its.pop("env")
-    assert environment == [*ours.pop("env"), {"name": "NODESCORE_CATALOGUE", "value": "application"}]
+    assert environment == [*ours.pop("env"), {"name": "NODESCORE_CATALOGUE", "value": level.name}]
     taken = settings.load({}, environment={each["name"]: each["value"] for each in environment})
-    assert taken.catalogue == generated.APPLICATIONS
+    assert taken.catalogue == level.catalogue
     assert its == ours
-    assert pod_template(made)["spec"].pop("serviceAccountName") == "nodescore-applications"
+    assert pod_template(made)["spec"].pop("serviceAccountName") == level.service
     del pod_template(base)["spec"]["serviceAccountName"]
     assert pod_template(made)["spec"] == pod_template(base)["spec"]
-    assert made["spec"]["serviceName"] == "nodescore-replicas-applications"
-    assert {"Service/nodescore/nodescore-applications", "PodDisruptionBudget/nodescore/nodescore-applications"} <= set(
-        overlay
-    )
+    assert made["spec"]["serviceName"] == f"nodescore-replicas-{level.name}s"
+    assert {f"Service/nodescore/{level.service}", f"PodDisruptionBudget/nodescore/{level.service}"} <= set(found)
 
 
-def test_the_applications_model_is_retrained_of_the_store_that_their_nodescore_fills_when_the_nodes_has_been() -> None:
-    overlay = {name(each): each for each in objects("overlays/applications")}
-    (its,) = pod_template(overlay["StatefulSet/nodescore/nodescore-applications"])["spec"]["containers"]
-    jobs = [overlay[f"CronJob/nodescore/nodescore-retraining{suffix}"]["spec"] for suffix in ("", "-applications")]
-    of_nodes, of_applications = (job["jobTemplate"]["spec"] for job in jobs)
-    pods = [job["template"].pop("spec") for job in (of_nodes, of_applications)]
+@BESIDE_NODES
+def test_a_levels_model_is_retrained_of_the_store_that_its_nodescore_fills(level: Level) -> None:
+    found = {name(each): each for each in combined(*STACKS["applications, pods"])}
+    (its,) = pod_template(found[f"StatefulSet/nodescore/{level.service}"])["spec"]["containers"]
+    jobs = [found[f"CronJob/nodescore/nodescore-retraining{suffix}"]["spec"] for suffix in ("", f"-{level.name}s")]
+    of_nodes, of_level = (job["jobTemplate"]["spec"] for job in jobs)
+    pods = [job["template"].pop("spec") for job in (of_nodes, of_level)]
     (its_nodes,), (its_own,) = (pod.pop("containers") for pod in pods)
     for variable in ("NODESCORE_CATALOGUE", "NODESCORE_STORE"):
         (given,) = [each for each in its["env"] if each["name"] == variable]
         assert given in its_own["env"]
-    its_own["env"].remove({"name": "NODESCORE_CATALOGUE", "value": "application"})
+    its_own["env"].remove({"name": "NODESCORE_CATALOGUE", "value": level.name})
     assert its_own == its_nodes
-    assert [pod.pop("serviceAccountName") for pod in pods] == ["nodescore", "nodescore-applications"]
+    assert [pod.pop("serviceAccountName") for pod in pods] == ["nodescore", level.service]
     assert pods[0] == pods[1]
-    del of_nodes["template"]["metadata"], of_applications["template"]["metadata"]
-    assert of_applications == of_nodes
-    starts = [int(minute) + 60 * int(hour) for minute, hour, *_ in (job["schedule"].split() for job in jobs)]
-    assert starts[1] - starts[0] > of_nodes["activeDeadlineSeconds"] / 60
+    del of_nodes["template"]["metadata"], of_level["template"]["metadata"]
+    assert of_level == of_nodes
 
 
-def test_prometheus_sends_what_the_rules_record_of_applications_to_their_nodescore_alone() -> None:
-    config = yaml.safe_load(of_prometheus(objects("overlays/applications"))["prometheus.yml"])
+def test_models_are_retrained_one_after_the_other() -> None:
+    jobs = [each["spec"] for each in combined(*STACKS["applications, pods"]) if each["kind"] == "CronJob"]
+    assert len(jobs) == 1 + len(LEVELS)
+    starts = sorted(int(minute) + 60 * int(hour) for minute, hour, *_ in (job["schedule"].split() for job in jobs))
+    longest = max(job["jobTemplate"]["spec"]["activeDeadlineSeconds"] for job in jobs) / 60
+    assert all(later - earlier > longest for earlier, later in pairwise(starts))
+
+
+def test_prometheus_sends_what_the_rules_record_of_a_level_to_its_nodescore_alone() -> None:
+    found = combined(*STACKS["applications, pods"])
+    (rules,) = [each["data"] for each in found if each["metadata"]["name"].startswith("nodescore-rules")]
     recorded = {
         rule["record"]
-        for group in yaml.safe_load(generated.APPLICATION_RULES.read_text(encoding="utf-8"))["groups"]
+        for file in rules.values()
+        for group in yaml.safe_load(file)["groups"]
         for rule in group["rules"]
-        if rule["record"].startswith("application:")
+        if "record" in rule
     }
     kept = {
         each["url"]: {metric for metric in recorded if re.fullmatch(each["write_relabel_configs"][0]["regex"], metric)}
-        for each in config["remote_write"]
+        for each in yaml.safe_load(of_prometheus(found)["prometheus.yml"])["remote_write"]
     }
-    assert kept == {
-        "http://nodescore:9201/api/v1/write": set(),
-        "http://nodescore-applications:9201/api/v1/write": recorded,
+    of_levels = {
+        f"http://{level.service}:9201/api/v1/write": set(catalogue.load(level.catalogue).terms_of_metric)
+        for level in LEVELS
     }
-    assert recorded == set(catalogue.load(generated.APPLICATIONS).terms_of_metric)
+    assert kept == {"http://nodescore:9201/api/v1/write": set()} | of_levels
 
 
-def test_the_rules_on_applications_reach_the_operator_too() -> None:
-    components = [
-        f"components/applications{component}"
-        for component in ("", "/prometheus-operator", "/timescaledb", "/retraining")
-    ]
+@BESIDE_NODES
+def test_the_rules_on_a_level_reach_the_operator_too(level: Level) -> None:
+    folder = f"components/{level.name}s"
+    components = [f"{folder}{more}" for more in ("", "/prometheus-operator", "/timescaledb", "/retraining")]
     found = {name(each): each for each in combined("overlays/operator", *components)}
-    assert "StatefulSet/nodescore/nodescore-applications" in found
-    groups = found["PrometheusRule/nodescore/nodescore-applications"]["spec"]["groups"]
-    assert [group["name"] for group in groups] == ["nodescore-applications", "nodescore-applications-on-kubernetes"]
+    assert f"StatefulSet/nodescore/{level.service}" in found
+    groups = found[f"PrometheusRule/nodescore/{level.service}"]["spec"]["groups"]
+    assert [group["name"] for group in groups] == [level.service, f"{level.service}-on-kubernetes"]
 
 
 def test_the_compose_file_runs_the_images_that_the_manifests_run_and_mounts_what_is_there() -> None:

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from manifests.levels import LEVELS, NODE_ALERTS, PROMETHEUS
 from receiver.exposition import Metrics
 from tests.servers import places
 
-MANIFESTS = Path(__file__).parents[2] / "manifests" / "prometheus"
-RULES = sorted([MANIFESTS / "alerts.yaml", *MANIFESTS.glob("application-*.yaml")])
+RULES = [NODE_ALERTS, *(path for level in LEVELS for path in (level.alerts, level.rules))]
 RUNBOOKS = "https://github.com/nodescore/nodescore/blob/main/docs/runbooks.md"
 
 
@@ -30,7 +30,7 @@ def test_promtool_finds_no_fault_in_the_rules() -> None:
 
 
 @pytest.mark.real("promtool")
-@pytest.mark.parametrize("cases", sorted(MANIFESTS.glob("tests/*_test.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("cases", sorted(PROMETHEUS.glob("tests/*_test.yaml")), ids=lambda path: path.stem)
 def test_the_rules_do_what_their_cases_say(cases: Path) -> None:
     promtool("test", "rules", cases)
 
@@ -77,7 +77,7 @@ def _asked(expressions: str) -> set[str]:
 
 
 def _cases(name: str) -> list[dict[str, Any]]:
-    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in MANIFESTS.glob(f"tests/{name}_test.yaml")]
+    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in PROMETHEUS.glob(f"tests/{name}_test.yaml")]
     return [case for file in files for case in file["tests"]]
 
 

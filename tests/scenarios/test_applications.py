@@ -1,4 +1,4 @@
-"""Nodes as applications: their rules are what the catalogue asks for, and Prometheus takes them."""
+"""Nodes as applications and pods: their rules are what the catalogue asks for, and Prometheus takes them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from models.scenarios.applications import APPLICATIONS, RULES
+from models.scenarios.applications import APPLICATIONS, PODS
 from models.scenarios.attacks import KINDS
+from models.scenarios.level import Level
 from receiver import catalogue
 from receiver.settings import shipped_catalogue
 from tests.servers import places
 
 # No exporter here says whether a control group was throttled.
-NOT_RECORDED = {"application:cpu_throttled_periods:ratio_rate1m"}
+NOT_RECORDED = "cpu_throttled_periods:ratio_rate1m"
+BOTH = pytest.mark.parametrize("level", [APPLICATIONS, PODS], ids=lambda level: level.catalogue)
 
 
-def test_the_rules_record_what_the_catalogue_asks_for() -> None:
-    wanted = catalogue.load(shipped_catalogue("application")).terms_of_metric
-    assert set(RULES) == set(wanted) - NOT_RECORDED
+@BOTH
+def test_the_rules_record_what_the_catalogue_asks_for(level: Level) -> None:
+    wanted = catalogue.load(shipped_catalogue(level.catalogue))
+    assert wanted.node_labels == (level.label,)
+    assert set(level.rules) == set(wanted.terms_of_metric) - {f"{wanted.name}:{NOT_RECORDED}"}
 
 
+@BOTH
 @pytest.mark.real("promtool")
-def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
-    rules = [{"record": name, "expr": expression} for name, expression in RULES.items()]
+def test_prometheus_takes_the_rules(level: Level, tmp_path: Path) -> None:
+    rules = [{"record": name, "expr": expression} for name, expression in level.rules.items()]
     (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "application", "rules": rules}]}))
     command = [places.path_of("promtool"), "check", "rules", str(tmp_path / "rules.yml")]
     done = subprocess.run(command, capture_output=True, text=True)

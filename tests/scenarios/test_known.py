@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from models.scenarios import dataset, known
 from receiver.catalogue import load
 from receiver.settings import shipped_catalogue
-from tests.pods import PODS
+from tests.workloads import WORKLOADS
 
 
 def test_every_second_node_tests() -> None:
@@ -38,18 +40,19 @@ def test_there_are_no_known_attacks_with_features_of_another_catalogue() -> None
     assert known.read("train", ["requests_per_second"]) is None
 
 
-def test_what_teaches_of_applications_has_no_rows_that_an_attack_before_them_still_moves() -> None:
-    found = known.of(load(shipped_catalogue("application")), "train")
+@pytest.mark.parametrize("name", ["application", "pod"])
+def test_what_teaches_of_applications_and_pods_has_no_rows_that_an_attack_before_them_still_moves(name: str) -> None:
+    found = known.of(load(shipped_catalogue(name)), "train")
     assert found is not None
     table = found.table
     assert table.attack is not None
     quiet = ~table.attack
     for node, attack in found.attacks:
         quiet_ms = table.time_ms[quiet & (table.node == node)]
-        still_ms = dataset.RECORDINGS["application"].until_ms(attack)
+        still_ms = dataset.RECORDINGS[name].until_ms(attack)
         assert still_ms > attack.end_ms
         assert not ((quiet_ms > attack.end_ms) & (quiet_ms <= still_ms)).any()
 
 
 def test_nothing_is_recorded_with_a_catalogue_of_ones_own() -> None:
-    assert known.of(PODS, "train") is None
+    assert known.of(WORKLOADS, "train") is None

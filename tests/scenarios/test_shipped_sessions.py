@@ -6,20 +6,28 @@ import numpy as np
 import pytest
 
 from models.scenarios import dataset
-from models.scenarios.applications import APPLICATIONS
+from models.scenarios.applications import APPLICATIONS, PODS
+from models.scenarios.dataset import Recordings
 from models.scenarios.level import NODES, Level
 from models.table import read
 from receiver import catalogue
 from receiver.settings import shipped_catalogue
 
 LARGEST_BYTES = 10_000_000
-LEVEL_OF = {
-    path: level for level in (NODES, APPLICATIONS) for path in dataset.sessions(dataset.RECORDINGS[level.label].folder)
-}
+
+
+def recordings_of(level: Level) -> Recordings:
+    """By the name that the level's catalogue has within."""
+    return dataset.RECORDINGS[catalogue.load(shipped_catalogue(level.catalogue)).name]
+
+
+LEVELS = (NODES, APPLICATIONS, PODS)
+# The last folder of a catalogue holds what was recorded with it.
+LEVEL_OF = {path: level for level in LEVELS for path in dataset.sessions(recordings_of(level).folders[-1])}
 SESSIONS = pytest.mark.parametrize("path", LEVEL_OF, ids=lambda path: f"{LEVEL_OF[path].label}-{path.stem}")
 
 
-@pytest.mark.parametrize("level", [NODES, APPLICATIONS], ids=lambda level: level.label)
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.label)
 def test_sessions_ship(level: Level) -> None:
     assert level in LEVEL_OF.values()
 

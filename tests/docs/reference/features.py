@@ -15,8 +15,8 @@ What a node's score is made of: the 24 features of `receiver/node24.toml`. A row
 were scraped; the detector sees the inputs: the rate of a counter, the value of a gauge, either divided by the number of
 CPUs where that makes small and large nodes alike.
 
-The catalogue `application` is [below](#applications). A TOML file of your own can take the place of either (setting
-`catalogue`); `nodescore relabel` makes the relabel rules of it.
+The catalogues `application` and `pod` are [below](#applications-and-pods). A TOML file of your own can take the place
+of these (setting `catalogue`); `nodescore relabel` makes the relabel rules of it.
 
 """
 EXPRESSIONS = """
@@ -27,10 +27,11 @@ Asked at the time of a scrape, each gives what the stored row of that scrape hol
 """
 APPLICATION = shipped_catalogue("application")
 APPLICATIONS = """
-## Applications
+## Applications and pods
 
-What an [application's](../applications.md) score is made of: the features of `receiver/application.toml`, each a series
-that recording rules make.
+What the score of an [application or a pod](../applications.md) is made of: the features of `receiver/application.toml`
+and `receiver/pod.toml`, each a series that recording rules make. The series of pods are called `pod:`, not
+`application:`.
 
 """
 

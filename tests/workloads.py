@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from receiver import catalogue
 
-PODS = catalogue.parse(
+WORKLOADS = catalogue.parse(
     """
-name = "pod"
+name = "workload"
 [entity]
 cluster = ["region"]
-node = ["pod"]
+node = ["workload"]
 target = ["namespace"]
 [[feature]]
 name = "requests"
@@ -40,5 +40,5 @@ unit = "replicas"
 kind = "gauge"
 source = [{ metric = "replicas", match = { state = "down" }, absent_is_zero = true }]
 """,
-    "pods.toml",
+    "workloads.toml",
 )
