@@ -46,9 +46,9 @@ def dashboard(of: Scored) -> Dashboard:
     )
     known = "anomaly_last_row_timestamp_seconds"
     # Where nothing has a cluster there is none to choose, and an empty one matches.
-    built.with_variable(values_of("cluster", "Cluster", f'label_values({known}{{{of.one}!=""}}, cluster)'))
+    built.with_variable(values_of("cluster", "Cluster", f"label_values({known}{{{of.matcher}}}, cluster)"))
     built.with_variable(
-        values_of(of.one, of.one.capitalize(), f'label_values({known}{{cluster="$cluster"}}, {of.one})')
+        values_of(of.one, of.one.capitalize(), f'label_values({known}{{cluster="$cluster",{of.matcher}}}, {of.one})')
     )
     if of.scraped:
         # As the catalogue names the entity: whichever of the labels its exporter's series have.
@@ -125,7 +125,7 @@ def _numbers(of: Scored) -> Panels:
             # Services of other catalogues, which the same Prometheus scrapes, have models of their own.
             Query(
                 "max by (version) (anomaly_model_info == 1 and on (job, instance) "
-                f'anomaly_last_row_timestamp_seconds{{{of.one}!=""}})',
+                f"anomaly_last_row_timestamp_seconds{{{of.matcher}}})",
                 "{{version}}",
             ),
             "short",
@@ -174,13 +174,13 @@ def _score(of: Scored) -> Panels:
 def _features(of: Scored) -> Panels:
     # A Prometheus does not put its own external labels, such as the cluster, on what it scrapes or records; a store
     # behind several has them.
-    label = "${node_label}" if of.scraped else of.one
+    label = "${node_label}" if of.scraped else of.label
     exprs = promql.expressions(of.catalogue, f'{label}="${of.one}",cluster=~"$cluster|"', "$__rate_interval")
     return [
         graph(
             feature.name,
             f"{feature.help}, in {feature.unit}{' a second' if feature.counter else ''}.",
-            [Query(exprs[feature.name], f"{{{{{'instance' if of.scraped else of.one}}}}}")],
+            [Query(exprs[feature.name], f"{{{{{'instance' if of.scraped else of.label}}}}}")],
             _unit(feature),
             width=24 // FEATURES_A_ROW,
             height=FEATURE_HEIGHT,

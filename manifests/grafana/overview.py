@@ -31,7 +31,7 @@ def dashboard(of: Scored) -> Dashboard:
         f"Which {of.many} behave anomalously, since when and why. A score over 1 is an alarm.",
         "now-3h",
     )
-    known = f'anomaly_last_row_timestamp_seconds{{{of.one}!=""}}'
+    known = f"anomaly_last_row_timestamp_seconds{{{of.matcher}}}"
     built.with_variable(values_of("cluster", "Cluster", f"label_values({known}, cluster)", several=True))
     built.with_variable(pages_url(of))
     section(built, _numbers(of))

@@ -8,33 +8,36 @@ several services; what tells them apart is the label that names what is scored, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
+from manifests.levels import LEVELS, PROMETHEUS
 from receiver import catalogue, promql
 from receiver.catalogue import Catalogue
-from receiver.settings import shipped_catalogue
-
-RULES = Path(__file__).parents[1] / "prometheus"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The nodes, or the applications, as dashboards speak of them and ask for them."""
+    """The nodes, or what else is scored, as dashboards speak of them and ask for them."""
 
     catalogue: Catalogue
     overview: str  # the name of the dashboard of all of them
+    matcher: str  # of their scores, and no other's
 
     @property
     def one(self) -> str:
-        """One of them as a word; also the label that names it, a variable, and the dashboard of one."""
+        """One of them as a word; also the label of its score, a variable, and the dashboard of one."""
         return self.catalogue.name
 
     @property
     def many(self) -> str:
         """Several of them as a word."""
         return f"{self.one}s"
+
+    @property
+    def label(self) -> str:
+        """What its features' series call one of them, where rules record them."""
+        return self.catalogue.node_labels[0]
 
     @property
     def scraped(self) -> bool:
@@ -44,7 +47,7 @@ class Scored:
     @property
     def all_series(self) -> str:
         """Matchers of the series of all in the clusters that are chosen."""
-        return f'{{cluster=~"$cluster",{self.one}!=""}}'
+        return f'{{cluster=~"$cluster",{self.matcher}}}'
 
     @property
     def chosen(self) -> str:
@@ -74,18 +77,15 @@ class Scored:
     @property
     def alerts(self) -> tuple[str, ...]:
         """The names of all alerts on them that ship. Others' rules have names like these: all are spelled out."""
-        documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("*alerts.yaml"))]
+        documents = [
+            yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(PROMETHEUS.glob("*alerts.yaml"))
+        ]
         groups = {group["name"]: group["rules"] for document in documents for group in document["groups"]}
         return tuple(rule["alert"] for rule in groups[f"nodescore-{self.many}"] if "alert" in rule)
 
 
-def scored(name: str, overview: str) -> Scored:
-    """Of a shipped catalogue, by the name of its file."""
-    return Scored(catalogue.load(shipped_catalogue(name)), overview)
-
-
-# A further catalogue is a line here, and its two files a line each in kustomization.yaml and components/grafana.
+# The two files of a further level are a line each in kustomization.yaml and in components/grafana.
 SCORED = (
-    scored("node24", overview="fleet"),
-    scored("application", overview="applications"),
+    Scored(catalogue.load(), "fleet", 'node!=""'),
+    *(Scored(catalogue.load(level.catalogue), f"{level.name}s", level.scored) for level in LEVELS),
 )

@@ -78,7 +78,7 @@ def _numbers() -> Panels:
         ),
         number(
             "Nodes",
-            "Nodes known to the instances that are chosen; applications where these are scored.",
+            "Nodes known to the instances that are chosen; applications or pods where these are scored.",
             Query(f"sum(nodescore_nodes{OF})", "nodes"),
             "short",
         ),

@@ -1,11 +1,12 @@
 """Every query of every dashboard, asked of a real Prometheus and a real TimescaleDB.
 
-A Nodescore scores the recording of the demo, in the middle of its attack, as of now; one of applications does so with
-theirs. Prometheus has what was recorded, and scrapes the scores of both; TimescaleDB has what they pass on to it.
+A Nodescore scores the recording of the demo, in the middle of its attack, as of now; those of applications and pods do
+so with theirs. Prometheus has what was recorded, and scrapes all scores; TimescaleDB has what is passed on to it.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -14,12 +15,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import snappy
 import yaml
 
-from manifests.grafana.scored import RULES, SCORED, Scored
+from manifests.grafana.scored import SCORED, Scored
+from manifests.levels import PROMETHEUS
 from receiver import promql
 from receiver.cli.demo import SECONDS_BEFORE_EVENT, Player
 from receiver.cli.recording import Recorded, read
+from receiver.wire import remote_write_v2_pb2
 from tests import counting_model
 from tests.dashboards.asking import Shown, ask_until_data, post
 from tests.dashboards.reading import NAMES, asked
@@ -45,13 +49,19 @@ class Attacked:
 ATTACKED = {
     "node": Attacked(SOURCE / "receiver/demo/recording.jsonl.gz", "node-0", ""),
     "application": Attacked(SOURCE / "tests/docs/applications.jsonl.gz", "s2-a1", "s2-a1: crash-loop begins"),
+    "pod": Attacked(SOURCE / "tests/docs/pods.jsonl.gz", "lab/s2-p0", "s2-p0: crash-loop begins"),
 }
+# What was recorded as a pod has no namespace, without which a name is none of a pod to the rules.
+RECORDED_POD = re.compile(r"s\d-p\d+")
 # Empty by nature on this stack; they must be answered all the same.
 EMPTY = {
     **{f"{name} / $cluster": "what was recorded has no cluster" for name in NAMES if name != "service"},
     "fleet / Nodes not heard of / A": "every node is heard of",
     "applications / Applications not heard of / A": "every application is heard of",
-    "application / cpu_throttled / A": "the recorded applications have no limits of CPU",
+    "pods / Pods not heard of / A": "every pod is heard of",
+    **{
+        f"{name} / cpu_throttled / A": "nothing that was recorded has a limit of CPU" for name in ("application", "pod")
+    },
     "service / Connections / B": "the services have ended no connection",
     "service / Drift / A": "drift is told from 500 rows on, and the recordings have fewer",
     "service / Pairs / A": "no pair of Prometheus sends",
@@ -106,7 +116,7 @@ def _config(services: dict[str, Nodescore]) -> str:
     return yaml.safe_dump(
         {
             "global": dict.fromkeys(("scrape_interval", "evaluation_interval"), f"{INTERVAL_SECONDS}s"),
-            "rule_files": [str(path) for path in RULES.glob("*alerts.yaml")],
+            "rule_files": [str(path) for path in PROMETHEUS.glob("*alerts.yaml")],
             "scrape_configs": [job for snippet in snippets for job in yaml.safe_load(snippet)["scrape_configs"]],
         }
     )
@@ -118,4 +128,14 @@ def _attacked(attacked: Attacked) -> list[Recorded]:
     began_ms = next(each.at_ms or 0 for each in requests if each.event and attacked.event in ("", each.event))
     from_ms = began_ms + (ATTACKED_SECONDS + SECONDS_BEFORE_EVENT) * 1000
     place = next(place for place, request in enumerate(requests) if (request.at_ms or 0) >= from_ms)
-    return [replace(request, event="now" if at == place else "") for at, request in enumerate(requests)]
+    return [_named(replace(request, event="now" if at == place else "")) for at, request in enumerate(requests)]
+
+
+def _named(request: Recorded) -> Recorded:
+    """With pods in a namespace."""
+    if "v2" not in request.headers["content-type"]:
+        return request
+    message = remote_write_v2_pb2.Request.FromString(snappy.uncompress(request.body))
+    symbols = [f"lab/{symbol}" if RECORDED_POD.fullmatch(symbol) else symbol for symbol in message.symbols]
+    message.symbols[:] = symbols
+    return replace(request, body=snappy.compress(message.SerializeToString()))

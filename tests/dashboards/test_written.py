@@ -8,14 +8,26 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from manifests.grafana.scored import RULES, SCORED, Scored
+from manifests.grafana.scored import SCORED, Scored
 from manifests.grafana.written import FOLDER, texts
+from manifests.levels import PROMETHEUS
 from tests.dashboards.reading import NAMES, PANEL, panels, rows
 
 
 def test_the_committed_files_are_what_the_code_writes() -> None:
     committed = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
     assert committed == texts(), "run `make dashboards`"
+
+
+def test_the_grafana_of_the_manifests_has_all_of_them() -> None:
+    made = yaml.safe_load((FOLDER.parent / "kustomization.yaml").read_text(encoding="utf-8"))["configMapGenerator"]
+    file_of = {each["name"]: file for each in made for file in each["files"]}
+    assert set(file_of.values()) == {f"dashboards/{name}.json" for name in NAMES}
+    documents = yaml.safe_load_all((FOLDER.parents[1] / "components/grafana/grafana.yaml").read_text(encoding="utf-8"))
+    (deployment,) = [each for each in documents if each["kind"] == "Deployment"]
+    volumes = deployment["spec"]["template"]["spec"]["volumes"]
+    (sources,) = [volume["projected"]["sources"] for volume in volumes if volume["name"] == "dashboards"]
+    assert {source["configMap"]["name"] for source in sources} == file_of.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,7 +64,7 @@ def test_one_of_them_has_a_panel_for_each_feature_of_its_catalogue(of: Scored) -
 
 @pytest.mark.parametrize("of", SCORED, ids=lambda of: of.one)
 def test_a_click_on_a_panel_leads_to_the_form_that_the_alert_links_to(of: Scored) -> None:
-    files = RULES.glob("*alerts.yaml")
+    files = PROMETHEUS.glob("*alerts.yaml")
     groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
     (alert,) = [rule for group in groups for rule in group["rules"] if rule.get("alert") == of.anomalous]
     of_the_alert = alert["annotations"]["feedback_url"]
