@@ -26,6 +26,8 @@ KUSTOMIZATIONS = (
     "overlays/applications",
     "overlays/operator",
 )
+# Of Kubernetes; manifests/README.md names the first and the last.
+VERSIONS = tuple(f"1.{minor}" for minor in range(29, 38))
 WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "CronJob")
 
 
