@@ -1,11 +1,11 @@
 """A model that learns beside the one in use what it would remember had it been in use itself.
 
-In: the scores that the pipeline stores, from `WARM_UP_SECONDS` ago on, the last `WARM_UP_ROWS` of them at most, in the
-order in which they were made. Out: states of every node that know of every row, and for each row the score that this
-model would have given. A node that was learnt anew is learnt from there on only, as the pipeline did it.
+In: the scores that the pipeline stores, from an hour ago on, in the order in which they were made. Out: states of every
+node that know of every row, and for each row the score that this model would have given. A node that was learnt anew is
+learnt from there on only, as the pipeline did it.
 
-Raises what reading the embedded file raises. Used by one thread at a time; costs some 3 µs a row, 140 µs for each time
-at which there are rows, and the states of all nodes. `close` it.
+Raises what reading the embedded file raises. Used by one thread at a time; costs some 3 µs a row and the states of all
+nodes. `close` it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,9 @@ import numpy as np
 
 from receiver.columns import Scores
 from receiver.detector import Detector, NodeStates
-from receiver.pipeline import Pipeline
+from receiver.pipeline import WARM_UP_SECONDS, Pipeline
 from receiver.store.reader import EmbeddedReader
 
-# What a new model looks back on at most: an hour of 5,000 nodes at 10 s, a week of 30. That is some 8 s of one core,
-# and a replica is to follow within 10. In a week, each hour of the day has come seven times.
-WARM_UP_ROWS = 1_800_000
-WARM_UP_SECONDS = 7 * 86_400
-# A node that is learnt anew is learnt from so much of its stored past: 0.25 ms a row.
-ANEW_SECONDS = 3600
 # Rows that are read and stepped at once beside the pipeline: some 2 ms.
 BLOCK_ROWS = 500
 # How long this thread keeps the interpreter while another one waits for it, instead of 5 ms: a request is handed on
@@ -52,7 +46,7 @@ class Learner:
         self.states = NodeStates(detector)
         self.learnt_since_ms = dict(pipeline.learnt_since_ms)
         self._reader = EmbeddedReader.open(pipeline.store.path, pipeline.catalogue)
-        self.seen = self._reader.before_scores_of(wall_ms - WARM_UP_SECONDS * 1000, WARM_UP_ROWS)  # stepped last
+        self.seen = self._reader.before_scores_of(wall_ms - WARM_UP_SECONDS * 1000)  # the last change that was stepped
 
     def step(self) -> tuple[bool, Scores, Scores]:
         """Step the next block; whether more may wait behind it, and as `learn`."""
@@ -73,7 +67,7 @@ class Learner:
         for node, since_ms in learnt_since_ms.copy().items() - self.learnt_since_ms.items():
             self.states.forget(node)
             self.learnt_since_ms[node] = since_ms
-            begin_ms = max(since_ms, wall_ms - ANEW_SECONDS * 1000)
+            begin_ms = max(since_ms, wall_ms - WARM_UP_SECONDS * 1000)
             for past in self._reader.read_scores(begin_ms, wall_ms + 1, [node]):
                 self.states.score(past.rows())
 
