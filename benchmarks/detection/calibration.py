@@ -23,7 +23,6 @@ import numpy as np
 from scipy.stats import chi2, poisson
 
 from benchmarks.detection import machines, scenarios, splits
-from benchmarks.detection.cases import Stream
 from benchmarks.detection.splits import Part
 from models.detectors import DEFAULT, DETECTORS
 from models.measures import Found, Labelled, find
@@ -119,18 +118,13 @@ def _pairs(name: str, folder: Path, part: Part) -> list[tuple[Table, Table]]:
         return _of_scenarios(part)
     cases = machines.smd(folder, "test") if name == "smd" else machines.asd(folder, "test")
     if part == "test":
-        return halves([Rows(case.name, case.train, _counted(case.streams[0])) for case in cases])
+        return halves([Rows(case.name, case.train, case.streams[0].table) for case in cases])
     return halves(
         [
             Rows(case.name, case.train.take(splits.until(len(case.train), splits.MACHINES_TUNING_TRAIN)), case.train)
             for case in cases
         ]
     )
-
-
-def _counted(stream: Stream) -> Table:
-    """Its rows that count in any view."""
-    return stream.table.take(np.logical_or.reduce(list(stream.views.values())))
 
 
 def _of_scenarios(part: Part) -> list[tuple[Table, Table]]:

@@ -2,28 +2,22 @@
 
 In: `smd/machine-*.npz` (38 features, a row a minute; Su et al., OmniAnomaly, 2019) and `asd/omi-*.npz` (19 metrics,
 a row in five minutes; Li et al., InterFusion, 2021), arrays `train`, `test`, `label`. Out: cases. Raises `DataError`.
-
-A machine that trained was there before it is judged: the model has stepped its last `WARM_UP_SECONDS`, as the service
-has a model do that it takes up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.detection import splits
-from benchmarks.detection.cases import Case, Episode, Stream, node_table, whole, without_labels
+from benchmarks.detection.cases import Case, Stream, node_table, whole, without_labels
 from benchmarks.detection.inject import injected
 from benchmarks.detection.splits import Part
-from models.detectors import replay
 from models.table import Table, joined
 from receiver.columns import Bool, Float32
 from receiver.errors import DataError
-from receiver.learner import WARM_UP_SECONDS
 
 SMD_ROW_SECONDS = 60
 ASD_ROW_SECONDS = 300
@@ -50,8 +44,8 @@ def smd_unseen(folder: Path, part: Part) -> list[Case]:
         if part == "test":
             judged, train = [one.test for one in machines[half::2]], [one.train for one in machines[1 - half :: 2]]
         else:
-            judged = [_split(one)[1] for one in machines[half::2]]
-            train = [_split(one)[0] for one in machines[1 - half :: 2]]
+            quiet = [_of_train(one).streams[0].table for one in machines[half::2]]
+            judged, train = quiet, [_of_train(one).train for one in machines[1 - half :: 2]]
         cases.append(Case(name, joined(train), "budget", (whole("all", joined(judged)),)))
     return cases
 
@@ -65,43 +59,25 @@ def asd(folder: Path, part: Part) -> list[Case]:
         if part == "tuning":
             cases.append(_untouched(one) if may_tune else _of_train(one))
         else:
-            views = ("all",) if may_tune else ("all", "untouched by tuning")
-            cases.append(Case(one.name, one.train, "budget", (_after(one.train, "test", one.test, views),)))
+            views = {"all": np.ones(len(one.test), bool)}
+            if not may_tune:
+                views["untouched by tuning"] = views["all"]
+            cases.append(Case(one.name, one.train, "budget", (Stream("test", one.test, views),)))
     return cases
 
 
 def _untouched(machine: _Machine) -> Case:
-    return Case(machine.name, machine.train, "budget", (_after(machine.train, "all", machine.test),))
+    return Case(machine.name, machine.train, "budget", (whole("all", machine.test),))
 
 
 def _of_train(machine: _Machine) -> Case:
     """The train part split in time: its end as it is, for false alerts, and with anomalies that are made up."""
-    before, quiet = _split(machine)
-    changed, episodes = injected(before, quiet, splits.INJECTION_SEED)
-    streams = (_after(before, "train part", quiet), _after(before, "anomalies made up", changed, episodes=episodes))
-    return Case(machine.name, before, "budget", streams)
-
-
-def _split(machine: _Machine) -> tuple[Table, Table]:
-    """The train part split in time: what trains, and the rest, quiet."""
     early = splits.until(len(machine.train), splits.MACHINES_TUNING_TRAIN)
     before, late = machine.train.take(early), machine.train.take(~early)
-    return before, node_table(machine.name, late.features, late.time_ms, late.x, np.zeros(len(late), bool))
-
-
-def _after(
-    before: Table, name: str, rows: Table, views: Sequence[str] = (), episodes: tuple[Episode, ...] = ()
-) -> Stream:
-    """Rows of a machine, all of which count, behind the last of those `before`, which do not."""
-    row_ms = int(np.median(np.diff(rows.time_ms)))
-    warm = min(len(before), WARM_UP_SECONDS * 1000 // row_ms)
-    attack = np.concatenate([np.zeros(warm, bool), replay.labels(rows)])
-    x = np.concatenate([before.x[len(before) - warm :], rows.x])
-    table = node_table(rows.nodes[0].node, rows.features, np.arange(len(x)) * row_ms, x, attack)
-    counts = np.arange(len(x)) >= warm
-    moved_ms = int(table.time_ms[warm] - rows.time_ms[0])
-    moved = (replace(one, start_ms=one.start_ms + moved_ms, end_ms=one.end_ms + moved_ms) for one in episodes)
-    return Stream(name, table, dict.fromkeys(views or (name,), counts), tuple(moved))
+    quiet = node_table(machine.name, late.features, late.time_ms, late.x, np.zeros(len(late), bool))
+    changed, episodes = injected(before, quiet, splits.INJECTION_SEED)
+    streams = (whole("train part", quiet), whole("anomalies made up", changed, episodes))
+    return Case(machine.name, before, "budget", streams)
 
 
 def _machines(folder: Path, pattern: str, row_seconds: int) -> list[_Machine]:

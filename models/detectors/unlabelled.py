@@ -7,8 +7,8 @@ measure. Costs two passes over the rows, and the measure's fit.
 
 Below the alarm, but over what `CAUTIOUS_SHARE` of normal rows have, a baseline learns at `CAUTIOUS_RATE`: attacks too
 weak for the budget do not become normal soon, and a node that has changed for good is learnt all the same. A tenth of
-that rate found weak attacks a little better where half of the time is attacks, and on servers whose work changes from
-day to day half as much.
+that rate found weak attacks a little better where half of the time is attacks, and did not follow a server whose work
+changes from day to day.
 """
 
 from __future__ import annotations

@@ -128,18 +128,8 @@ def test_smd_never_tunes_on_the_labelled_part(tmp_path: Path) -> None:
     write_machines(tmp_path / "smd", ["machine-1-2", "machine-1-3"])
     for case in [*machines.smd(tmp_path, "tuning"), *machines.smd_unseen(tmp_path, "tuning")]:
         for stream in case.streams:
-            for counted in stream.views.values():
-                assert counted.sum() % 15 == 0  # the last 30 % of 50 rows, of one machine or more
+            assert len(stream.table) % 15 == 0  # the last 30 % of 50 rows, of one machine or more
             assert set(np.unique(stream.table.x)) <= {0, 1}  # the train parts; the test parts are 1 higher
-
-
-def test_a_machine_that_trained_is_judged_after_its_own_past(tmp_path: Path) -> None:
-    write_machines(tmp_path / "smd", ["machine-1-2"])
-    (stream,) = machines.smd(tmp_path, "test")[0].streams
-    counted = stream.views["all"]
-    assert stream.table.x[:, 0].tolist() == [0] * 50 + [1] * 40
-    assert counted.tolist() == [False] * 50 + [True] * 40
-    assert np.flatnonzero(eks.labels(stream.table)).tolist() == [70, 71, 72, 73, 74]
 
 
 def test_smd_of_unseen_machines_shares_none_between_the_sides(tmp_path: Path) -> None:
