@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from receiver.promql import service_name
+
 PROMETHEUS = Path(__file__).parent / "prometheus"
 CATALOGUES = Path(__file__).parent.parent / "receiver"
 NODE_ALERTS = PROMETHEUS / "alerts.yaml"
@@ -34,7 +36,7 @@ class Level:
     @property
     def service(self) -> str:
         """The Nodescore that scores it."""
-        return f"nodescore-{self.name}s"
+        return service_name(self.name)
 
     @property
     def alerts(self) -> Path:

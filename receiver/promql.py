@@ -150,9 +150,9 @@ RULE = """\
 """
 
 
-def service_name(catalogue: Catalogue) -> str:
-    """What Prometheus calls the service of a catalogue: it may have several, and refuses two entries of one name."""
-    return "nodescore" if catalogue.name == "node" else f"nodescore-{catalogue.name}s"
+def service_name(scored: str) -> str:
+    """What Prometheus calls the service of a catalogue, by its name: it may have several, and refuses equal ones."""
+    return "nodescore" if scored == "node" else f"nodescore-{scored}s"
 
 
 def prometheus_snippet(catalogue: Catalogue, url: str = "http://127.0.0.1:9201/api/v1/write") -> str:
@@ -166,7 +166,7 @@ def prometheus_snippet(catalogue: Catalogue, url: str = "http://127.0.0.1:9201/a
     address = urlsplit(url)
     return SNIPPET.format(
         name=catalogue.name,
-        service=service_name(catalogue),
+        service=service_name(catalogue.name),
         node_labels=", ".join(catalogue.node_labels),
         naming=NAMING.format(node_label=catalogue.node_labels[0]) if catalogue.target_labels else "",
         node_label=catalogue.node_labels[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from manifests.grafana.frame import TAG, Panels, frame, link_to_one, page_link, pages_url, section, values_of
@@ -130,36 +131,41 @@ def _numbers(of: Scored) -> Panels:
     ]
 
 
-def _scores(of: Scored) -> Panels:
+def _by_score(of: Scored) -> table.Panel:
     one, many = of.one, of.many
     top = f"topk(20, {_score(of)})"
     in_top = f"and on (cluster, {one}) {top}"
+    return rows(
+        f"{many.capitalize()} by score",
+        f"The 20 {many} with the highest score now: since when all their rows have been over 1, and the feature "
+        f"that adds most to the score, for {many} over the contribution floor. A name leads to the dashboard of "
+        "that one.",
+        [
+            top,
+            f"time() - min by (cluster, {one}) (anomaly_over_since_timestamp_seconds{of.all_series}) {in_top}",
+            f"topk by (cluster, {one}) (1, {_share(of)}) {in_top}",
+            f"{_muted_until(of)} * 1000 {in_top}",
+        ],
+        [
+            *_columns(of),
+            Column("Value #A", "Score", "none", SCORE_COLORS),
+            Column("Value #B", "Over 1 for", "s"),
+            Column("feature", "Top feature"),
+            Column("Value #C", "Its part", "none"),
+            Column("Value #D", "Muted until", "dateTimeFromNow"),
+        ],
+        sort="Score",
+        width=14,
+    )
+
+
+def _scores(of: Scored) -> Panels:
+    one, many = of.one, of.many
     bounds = f"clamp_max(ceil({_score(of)} * {BUCKETS_A_UNIT}) / {BUCKETS_A_UNIT}, {LAST_BOUND})"
     legend = f"{{{{cluster}}}} {{{{{one}}}}}"
     open_one = link_to_one(of, f"${{__field.labels.{one}}}", "${__field.labels.cluster}")
     return [
-        rows(
-            f"{many.capitalize()} by score",
-            f"The 20 {many} with the highest score now: since when all their rows have been over 1, and the feature "
-            f"that adds most to the score, for {many} over the contribution floor. A name leads to the dashboard of "
-            "that one.",
-            [
-                top,
-                f"time() - min by (cluster, {one}) (anomaly_over_since_timestamp_seconds{of.all_series}) {in_top}",
-                f"topk by (cluster, {one}) (1, {_share(of)}) {in_top}",
-                f"{_muted_until(of)} * 1000 {in_top}",
-            ],
-            [
-                *_columns(of),
-                Column("Value #A", "Score", "none", SCORE_COLORS),
-                Column("Value #B", "Over 1 for", "s"),
-                Column("feature", "Top feature"),
-                Column("Value #C", "Its part", "none"),
-                Column("Value #D", "Muted until", "dateTimeFromNow"),
-            ],
-            sort="Score",
-            width=14,
-        ),
+        _by_score(of),
         graph(
             "Highest scores",
             f"The 10 {many} whose score was highest within the time that is shown. The dashed line is the threshold.",

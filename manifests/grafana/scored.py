@@ -62,12 +62,12 @@ class Scored:
     @property
     def pages(self) -> str:
         """The variable of the address of its Nodescore's pages; links between dashboards carry variables along."""
-        return promql.service_name(self.catalogue).replace("-", "_")
+        return promql.service_name(self.one).replace("-", "_")
 
     @property
     def placeholder_url(self) -> str:
         """As in the alerts' link: the address at which these pages are reached is put in its place."""
-        return f"http://{promql.service_name(self.catalogue)}.example:9201"
+        return f"http://{promql.service_name(self.one)}.example:9201"
 
     @property
     def anomalous(self) -> str:

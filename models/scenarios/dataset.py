@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +51,11 @@ class Recordings:
 APPLICATIONS, PODS = DATA / "applications", DATA / "pods"
 # By the catalogue's name; `models.scenarios.applications` has the rules that say how far back rates look. Each recorded
 # application is one pod as well, a busy one: it has a network and a control group of its own.
+BY_RULES = Recordings((APPLICATIONS,), rates_seconds=60, restarts_seconds=300)
 RECORDINGS = {
     "node": Recordings((DATA,)),
-    "application": Recordings((APPLICATIONS,), rates_seconds=60, restarts_seconds=300),
-    "pod": Recordings((APPLICATIONS, PODS), rates_seconds=60, restarts_seconds=300),
+    "application": BY_RULES,
+    "pod": replace(BY_RULES, folders=(APPLICATIONS, PODS)),
 }
 
 

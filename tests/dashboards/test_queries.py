@@ -100,7 +100,7 @@ def test_every_query_of_every_dashboard_gives_data(run_server: Runner, timescale
 
 def _nodescore(of: Scored, dsn: str, folder: Path) -> Nodescore:
     environment = {} if of.scraped else {"NODESCORE_CATALOGUE": of.one}
-    return Nodescore(folder, [f"--store={dsn}"], promql.service_name(of.catalogue), environment)
+    return Nodescore(folder, [f"--store={dsn}"], promql.service_name(of.one), environment)
 
 
 def _try_in_the_shadow(of: Scored, service: Nodescore, dsn: str, folder: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.detectors import mean_z2
 from models.detectors.deviations import HALF_LIVES_SECONDS
-from models.run import run
+from models.own_threshold import Alarm
+from models.run import probe, run
 from models.table import Table
 from receiver.columns import Float32
 from tests.models.nodes import FEATURES, table
@@ -88,6 +90,17 @@ def test_a_baseline_stands_still_under_alarm() -> None:
             before = result.next_state[0, learnt]
         state = result.next_state
     assert before is not None
+
+
+def test_a_node_that_has_moved_for_good_is_learnt_within_hours_below_the_alarm() -> None:
+    never = probe(mean_z2.fit(table(nodes=6, step=10, seed=25)).at(Alarm(1e3)))
+    rows = table(nodes=3, seconds=8 * 3600, step=30, seed=26)
+    moved = rows.time_ms - rows.time_ms[0] >= 3_600_000
+    rows.x[moved] *= np.float32(1.3)
+    times = run(never, rows).score.reshape(-1, 3).mean(axis=1)
+    before, at_once, in_the_end = times[60:120].mean(), times[125:150].mean(), times[-60:].mean()
+    assert at_once > 10 * before
+    assert in_the_end < at_once / 2
 
 
 def test_a_machine_that_boots_and_falls_quiet_is_not_alarming() -> None:
