@@ -79,6 +79,7 @@ def test_nodes_times_values_and_format_are_chosen(url: str) -> None:
         ("nodes=nobody --zscore", "--node: the store has no node --zscore, nobody"),
         ("since=noon", "--since: 'noon' is not a time"),
         ("interval=often", "--interval: 'often' is not a duration"),
+        ("interval=99999999999w", "--interval: '99999999999w' is not a duration"),
     ],
 )
 def test_what_cannot_be_given_is_said_on_the_page_with_what_was_chosen(url: str, query: str, why: str) -> None:

@@ -59,6 +59,12 @@ def test_a_duration_has_prometheus_units(text: str, milliseconds: int) -> None:
     assert parse_duration_ms(text) == milliseconds
 
 
+@pytest.mark.parametrize("text", ["", "often", "-1h", "1 parsec", "9" * 400, "99999999999w"])
+def test_what_is_no_duration_or_longer_than_all_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration; write it like 30s"):
+        parse_duration_ms(text)
+
+
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
     [(-5, "0 s"), (59_999, "59 s"), (60_000, "1 min"), (7_200_000, "2 h"), (864_000_000, "10 d")],
