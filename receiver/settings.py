@@ -18,7 +18,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from receiver.errors import ConfigurationError
 
@@ -49,7 +58,7 @@ class SettingsError(ConfigurationError):
     """A setting that is unknown, or has a value that it cannot have."""
 
 
-def _split_listen(text: str) -> str:
+def _host_and_port(text: str) -> str:
     host, colon, port = text.rpartition(":")
     if not (host and colon and port.isdigit() and int(port) < 65536):
         raise ValueError("must be HOST:PORT, like 127.0.0.1:9201")
@@ -68,9 +77,9 @@ def _catalogue(given: object) -> object:
 class Settings(BaseModel):
     """What an operator may choose. Frozen: a changed setting is a new object."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    listen: Annotated[str, BeforeValidator(_split_listen)] = Field(
+    listen: Annotated[str, AfterValidator(_host_and_port)] = Field(
         "127.0.0.1:9201", description="Address and port to serve on; port 0 takes a free one."
     )
     web_config: Path | None = Field(

@@ -65,6 +65,7 @@ def test_other_variables_of_the_environment_are_not_ours() -> None:
         ({"NODESCORE_STORE": "mysql://x"}, "setting store: Value error, must start with postgresql://"),
         ({"NODESCORE_VARIABLES": "{"}, "setting variables: not JSON"),
         ({"NODESCORE_CONFIG": "/no/such/file"}, "settings file /no/such/file: "),
+        ({"NODESCORE_RETENTION_DAYS": "inf"}, "setting retention_days: Input should be a finite number"),
         ({"NODESCORE_JOURNAL_SYNC": "none"}, "setting journal_sync: Input should be 'full' or 'normal'"),
     ],
 )
@@ -73,6 +74,12 @@ def test_a_wrong_setting_is_named_with_what_is_wrong(environment: dict[str, str]
         load(environment)
     assert text in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_value_of_another_type_in_a_file_is_named_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("listen = 9201\nstore = 1\nvariables = 2\nmax_nodes = 1.5")
+    with pytest.raises(SettingsError, match=r"listen: .*; setting store: .*; setting variables: .*; setting max_nodes"):
+        load({"NODESCORE_CONFIG": str(tmp_path / "a.toml")})
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
