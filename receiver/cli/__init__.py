@@ -30,6 +30,7 @@ from receiver.cli import (
     service,
     versions,
 )
+from receiver.cli.shown import one_line
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         build_app()(args=arguments, prog_name="nodescore")
     except NodescoreError as error:
-        typer.echo(f"nodescore: {' '.join(str(error).splitlines())}", err=True)
+        typer.echo(f"nodescore: {one_line(str(error))}", err=True)
         sys.exit(STATUS_WRONG if isinstance(error, ConfigurationError) else STATUS_FAILED)
     except BrokenPipeError:
         # Whoever read our output has enough. What is left in the buffer must not raise again at exit.

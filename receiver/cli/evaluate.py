@@ -17,6 +17,7 @@ from receiver.cli.evaluate_report import lines
 from receiver.cli.extras import needing
 from receiver.cli.models import EXTRA_MODULES, advancing
 from receiver.cli.places import check_file
+from receiver.cli.shown import one_line
 from receiver.cli.stores import reading
 from receiver.errors import DataError
 from receiver.web.instants import format_instant
@@ -91,7 +92,7 @@ def evaluate(
         found = evaluation.figures(watched, detector.info)
         if picture is not None:
             backtest_picture.draw(watched, found, picture)
-    typer.echo(json.dumps(found, indent=2, allow_nan=False) if json_ else "\n".join(lines(found)))
+    typer.echo(json.dumps(found, indent=2, allow_nan=False) if json_ else "\n".join(map(one_line, lines(found))))
 
 
 def _stored(

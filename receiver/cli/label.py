@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from receiver.cli import options
+from receiver.cli.shown import one_line
 from receiver.cli.stores import named, reading
 from receiver.errors import DataError
 from receiver.feedback import nearest, next_revision
@@ -210,11 +211,10 @@ def _line(one: Label) -> str:
     """A label on one line, whatever its texts are made of."""
     kind = "withdrawn" if one.withdrawn else one.verdict or ("attack" if one.attack else "normal")
     details = f": {one.details}" if one.details else ""
-    text = (
+    return one_line(
         f"{one.key} {kind} {'/'.join(filter(None, one.name))} from {format_instant(one.start_ms)} "
         f"to {format_instant(one.end_ms)}, revision {one.revision} by {one.author}{details}"
     )
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _refuse_options(context: typer.Context) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from receiver.cli import options
+from receiver.cli.shown import one_line
 from receiver.cli.stores import named, reading
 from receiver.errors import DataError
 from receiver.web.instants import format_instant, parse_duration_ms
@@ -54,9 +55,8 @@ def mute(
             for name in sorted(held):
                 entry = held[name]
                 why = f": {entry.reason}" if entry.reason else ""
-                typer.echo(
-                    f"{'/'.join(filter(None, name))} until {format_instant(entry.until_ms)} by {entry.author}{why}"
-                )
+                until = format_instant(entry.until_ms)
+                typer.echo(one_line(f"{'/'.join(filter(None, name))} until {until} by {entry.author}{why}"))
             return
         name = named(sorted(reader.nodes().values()), node, cluster)
         if end and name not in held:

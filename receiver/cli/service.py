@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from receiver.cli import options
+from receiver.cli.shown import one_line
 from receiver.errors import NodescoreError
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class _Checking:
             found, text = examine()
         except NodescoreError as error:
             self.faults += 1
-            typer.echo(f"FAULT  {part}: {' '.join(str(error).splitlines())}")
+            typer.echo(f"FAULT  {part}: {one_line(str(error))}")
             return None
         typer.echo(f"ok     {part}: {text}")
         return found

@@ -20,6 +20,15 @@ def test_a_mute_is_listed_until_it_is_ended(nodescore: Nodescore, data_dir: Path
     assert nodescore("mute", "--list", *store).out == ""
 
 
+def test_what_a_terminal_would_obey_is_not_shown(nodescore: Nodescore, data_dir: Path) -> None:
+    store = ("--data-dir", data_dir)
+    nodescore("mute", "worker-1", "--for", "2h", "--reason", "a\x1b[2J\nb", "--author", "\x9bann", *store)
+    shown = nodescore("mute", "--list", *store).out
+    refused = nodescore("mute", "\x1b[2J\nb", "--for", "2h", *store).err
+    assert shown.endswith("by  ann: a [2J b\n")
+    assert refused.startswith("nodescore: --node  [2J b: the store has no such node")
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
