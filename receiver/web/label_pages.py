@@ -14,9 +14,12 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, Response
+from pydantic import BaseModel, Field
 
+from receiver.errors import NotFound
 from receiver.store import Label
 from receiver.web import feedback
+from receiver.web.author import Author
 from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, Change, NewFeedback, instant
 from receiver.web.forms import answered, fields, read
 from receiver.web.instants import format_instant, parse_instant_ms
@@ -40,6 +43,13 @@ TOP_FEATURES = 8
 Key = Annotated[str, Query(pattern=feedback.KEY_PATTERN)]
 Name = Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)]
 Time = Annotated[str, Query(max_length=MAX_TIME_CHARACTERS)]
+
+
+class Withdrawal(BaseModel):
+    """What of the form of a change counts where the label is withdrawn."""
+
+    revision: int = Field(ge=1)
+    author: Author
 
 
 def router(service: Service) -> APIRouter:
@@ -69,9 +79,14 @@ def _giving(service: Service) -> APIRouter:
         given = {name: given.get(name, "") for name in NEW_FIELDS}
 
         def keep() -> str:
-            # A field that is left empty names no cluster: the one that has the node.
-            said = read(NewFeedback, {**given, "cluster": given["cluster"] or None})
-            return _address(feedback.add(service, said))
+            said = read(NewFeedback, given)
+            try:
+                return _address(feedback.add(service, said))
+            except NotFound:
+                if said.cluster:
+                    raise
+                # Left empty, and no node of this name is outside of all clusters: the one that has it.
+                return _address(feedback.add(service, said.model_copy(update={"cluster": None})))
 
         return answered(keep, lambda fault, status: show(given, fault, status))
 
@@ -117,10 +132,10 @@ def _given(service: Service) -> APIRouter:
         given = {name: given.get(name, "") for name in CHANGED_FIELDS}
 
         def change() -> str:
-            said = read(Change, given)
             if withdraws:
-                return _address(feedback.withdraw(service, key, said.revision, said.author))
-            return _address(feedback.revise(service, key, said))
+                by = read(Withdrawal, given)
+                return _address(feedback.withdraw(service, key, by.revision, by.author))
+            return _address(feedback.revise(service, key, read(Change, given)))
 
         return answered(change, lambda fault, status: show(key, given, fault, status))
 

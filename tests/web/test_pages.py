@@ -141,6 +141,25 @@ def test_a_withdrawn_label_leaves_the_list_and_keeps_its_page(url: str) -> None:
     assert "Withdrawn on" in httpx.get(url + path).text
 
 
+def test_a_label_is_withdrawn_whatever_else_stands_in_the_form(url: str) -> None:
+    path = "/" + sent(url).headers["location"]
+    nameless = sent(url, path, revision="1", action="withdraw", author="")
+    assert (nameless.status_code, "author: String should have" in nameless.text) == (400, True)
+    assert sent(url, path, revision="1", action="withdraw", verdict="", start="soon").status_code == 303
+    assert "Withdrawn on" in httpx.get(url + path).text
+
+
+@pytest.mark.parametrize("cluster", ["", "eu"])
+def test_where_several_clusters_have_a_node_the_form_means_the_one_that_it_names(
+    serve: Serve, tmp_path: Path, cluster: str
+) -> None:
+    scores = {NodeName("", "worker-2"): [0.4] * 13, NodeName("eu", "worker-2"): [0.4] * 13}
+    url = serve(stored(HeldService(scores), tmp_path))
+    kept = sent(url, cluster=cluster)
+    assert kept.status_code == 303
+    assert ("<bdi>eu</bdi>" in httpx.get(f"{url}/{kept.headers['location']}").text) == (cluster == "eu")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
