@@ -1,8 +1,8 @@
 """What keeps a running pipeline in bounds and need not happen at every flush.
 
-The detector's states are saved, the journal is trimmed, old rows are deleted, series that have fallen silent are
-forgotten, and the gauges are set. Cheap when nothing is due: a comparison; else some queries, and 20 ms a minute for
-the states of 5,000 nodes. Raises `StoreUnavailable`.
+The detector's states are saved, the journal is trimmed, old rows are deleted, series that have fallen silent and states
+of nodes that are silent for days are forgotten, and the gauges are set. Cheap when nothing is due: a comparison; else
+some queries, and 20 ms a minute for the states of 5,000 nodes. Raises `StoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Housekeeping:
         pipeline.store_bytes = pipeline.store.size_bytes()
         if _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forget_idle_series(now_ms)
+            pipeline.store.forget_states(pipeline.states.forget_silent(wall_ms))
             self._forgot_ms = now_ms
         self._measure()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import StoreUnavailable
 from receiver.housekeeping import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Housekeeping
 from receiver.pipeline import Pipeline
@@ -109,6 +110,24 @@ def test_series_that_have_been_silent_for_hours_make_room_for_others(tmp_path: P
         Housekeeping(pipeline, NOW_MS).keep(later_ms + DEADLINE_MS, later_ms + DEADLINE_MS)
         assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 4
         assert [one.id for one in pipeline.store.series()] == [4, 5, 6, 7]
+
+
+def test_a_node_that_has_been_silent_for_days_begins_anew_after_a_restart_too(tmp_path: Path) -> None:
+    def go_on(pipeline: Pipeline, at_ms: int, *names: str) -> None:
+        samples = [series("node_load1", 1.0, at_ms, instance=f"{name}:9100") for name in names]
+        pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
+        pipeline.flush(at_ms + DEADLINE_MS)
+
+    later_ms = NOW_MS + STATE_KEPT_MS + 2 * STEP_MS
+    with running(tmp_path, max_sample_age_seconds=10**7) as pipeline:
+        go_on(pipeline, NOW_MS, "gone", "here")
+        pipeline.checkpoint()
+        go_on(pipeline, later_ms, "here")
+        Housekeeping(pipeline, NOW_MS).keep(later_ms + DEADLINE_MS, later_ms + DEADLINE_MS)
+    with running(tmp_path, later_ms, max_sample_age_seconds=10**7) as pipeline:
+        assert pipeline.states.snapshot().node.tolist() == [1]
+        go_on(pipeline, later_ms + STEP_MS, "gone", "here")
+        assert pipeline.states.snapshot().state.tolist() == [[1], [3]]
 
 
 def test_how_far_a_feature_is_from_the_models_training_is_exposed(tmp_path: Path) -> None:

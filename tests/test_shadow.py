@@ -11,6 +11,7 @@ import pytest
 from receiver import shadow
 from receiver.changeover import Changeover
 from receiver.detector import Detector, StepResult, Watch
+from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import ModelError, StoreUnavailable
 from receiver.pipeline import Pipeline
 from receiver.relearning import Relearning
@@ -83,6 +84,23 @@ def test_it_knows_every_row_before_it_and_scores_each_that_comes(tmp_path: Path)
         assert (beside.version, beside.fault) == ("counting-2", "")
     _, scores = stored(tmp_path)
     assert [score for _, _, score in scores] == pytest.approx([0.01, 0.02, 0.03, 0.04])
+
+
+def test_what_it_knows_of_a_node_is_forgotten_when_the_node_is_silent_for_days(tmp_path: Path) -> None:
+    with fed(tmp_path) as pipeline:
+        clock = Clock()
+        beside = Shadow(pipeline, Told(tmp_path), clock)
+        beside.step()
+        clock.wall = NOW_MS + 2 * STATE_KEPT_MS
+        later = 2 + STATE_KEPT_MS // STEP_MS
+        send(pipeline, later, "b:9100")
+        beside.step()
+        assert len(shown(pipeline, "anomaly_shadow_score")) == 2
+        send(pipeline, later + 1, "b:9100")
+        beside.step()
+        send(pipeline, later + 2, "a:9100", "b:9100")
+        beside.step()
+        assert [line[-4:] for line in shown(pipeline, "anomaly_shadow_score")] == ["5.01", "5.03"]
 
 
 def test_how_both_agree_on_rows_is_counted_from_when_it_has_caught_up(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 In: `Rows`, any number of them for a node, in any order. Out: `Scores` in the rows' order. A node's rows are
 stepped in time order; one that is not newer than the node's last scored row is left out: it can be stored, but
-the state is past it. Costs S floats and 16 bytes a node (dense by node id), and one step of the model for each
-*wave*: the first row of every node, then the second of those that have two, and so on.
+the state is past it. Costs one step of the model for each *wave*: the first row of every node, then the second of
+those that have two, and so on; and memory of S floats and 16 bytes for each *slot*. A node that is scored has a slot,
+until it is forgotten; then another node gets it. So there are as many slots as nodes were known at once, and a node id
+costs 4 bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,13 @@ from receiver.detector.waves import NEVER, NO_ROW, next_wave
 from receiver.errors import ModelError
 
 log = logging.getLogger(__name__)
+
+# A node that has been silent for so long, while others were not, begins anew. Longer than a weekend in maintenance, and
+# twice as long as the longest mean of the models that ship. Of 10,000 new pods a day, which never come back, it leaves
+# some 30,000.
+STATE_KEPT_MS = 3 * 86_400_000
+
+_NONE = -1  # the slot of a node that has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +46,25 @@ class NodeStates:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.failed_rows = 0  # on which the model raised, or gave what is no number
-        self._last_ms = np.empty(0, np.int64)
-        self._oldest = np.empty(0, np.int64)  # room for `next_wave`
-        self._state = np.empty((0, detector.info.state_size), np.float32)
+        self._slot = np.empty(0, np.int32)  # by node id
+        self._last_ms = np.empty(0, np.int64)  # [slots]; NEVER where the slot is free
+        self._oldest = np.empty(0, np.int64)  # [slots] room for `next_wave`
+        self._state = np.empty((0, detector.info.state_size), np.float32)  # [slots, S]
         self._compile()
 
     def score(self, rows: Rows) -> Scores:
         """Score what is newer than its node's last row, and move the states on."""
         if not len(rows):
             return Scores.empty(rows.x.shape[1])
-        self._grow(int(rows.node.max()) + 1)
+        slot = self._slots_for(rows.node)
         scored: list[_Scored] = []
         row, elapsed = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
-        while wave := next_wave(rows.node, rows.time_ms, self._last_ms, self._oldest, row, elapsed):
+        while wave := next_wave(slot, rows.time_ms, self._last_ms, self._oldest, row, elapsed):
             if wave == len(rows):  # all at once, mostly
-                scored.append(self._step(row, rows.node, rows.x, elapsed))
+                scored.append(self._step(row, slot, rows.x, elapsed))
                 break
             some = row[:wave].copy()
-            scored.append(self._step(some, rows.node[some], rows.x[some], elapsed[:wave]))
+            scored.append(self._step(some, slot[some], rows.x[some], elapsed[:wave]))
         if len(scored) == 1 and len(scored[0].row) == len(rows):
             return Scores(rows.node, rows.time_ms, scored[0].score, rows.x, scored[0].contribution)
         row = np.concatenate([np.empty(0, np.int64), *(part.row for part in scored)])
@@ -70,24 +80,32 @@ class NodeStates:
 
     def forget(self, node: int) -> None:
         """Have a node begin anew."""
-        if node < len(self._last_ms):
-            self._last_ms[node] = NEVER
-            self._state[node] = self.detector.initial_state
+        self._free(self._known(np.array([node], np.int32)))
+
+    def forget_silent(self, wall_ms: int) -> int:
+        """Have all begin anew whose last row is `STATE_KEPT_MS` older than the newest of all; the time before it was.
+
+        So nobody is forgotten while no rows come at all, or for a clock that was set; nor for a row from the future.
+        """
+        before_ms = min(int(self._last_ms.max(initial=0)), wall_ms) - STATE_KEPT_MS
+        known = self._known()
+        self._free(known[self._last_ms[self._slot[known]] < before_ms])
+        return before_ms
 
     def last_ms(self, node: Int32) -> Int64:
         """When the last scored row of each of these nodes was; 0 where there was none."""
-        known = node < len(self._last_ms)
+        slot = np.full(len(node), _NONE, np.int32)
+        inside = node < len(self._slot)
+        slot[inside] = self._slot[node[inside]]
         last_ms = np.zeros(len(node), np.int64)
-        last_ms[known] = np.maximum(self._last_ms[node[known]], 0)
+        last_ms[slot != _NONE] = self._last_ms[slot[slot != _NONE]]
         return last_ms
 
     def snapshot(self, node: Int32 | None = None) -> Snapshot:
         """The states of those of these nodes that have been scored; of all where None."""
-        if node is None:
-            node = np.arange(len(self._last_ms), dtype=np.int32)
-        node = node[node < len(self._last_ms)]
-        node = node[self._last_ms[node] != NEVER]
-        return Snapshot(self.detector.info.version, node, self._last_ms[node], self._state[node])
+        node = self._known(node)
+        slot = self._slot[node]
+        return Snapshot(self.detector.info.version, node, self._last_ms[slot], self._state[slot])
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take the states of a snapshot. Raises `ModelError` where it is another model's."""
@@ -98,39 +116,69 @@ class NodeStates:
                 f"do not fit model {version}, {size} floats"
             )
         if len(snapshot.node):
-            self._grow(int(snapshot.node.max()) + 1)
-            self._last_ms[snapshot.node] = snapshot.time_ms
-            self._state[snapshot.node] = snapshot.state
+            slot = self._slots_for(snapshot.node)
+            self._last_ms[slot] = snapshot.time_ms
+            self._state[slot] = snapshot.state
 
     def _compile(self) -> None:
         """Call the pass once, over nothing, so that no row waits until it is compiled."""
         nothing = np.empty(0, np.int64)
         next_wave(nothing.astype(np.int32), nothing, nothing, nothing, nothing, nothing.astype(np.float32))
 
-    def _step(self, row: Int64, node: Int32, x: Float32, elapsed_seconds: Float32) -> _Scored:
-        """Score one row of each of these nodes; those that got a score."""
+    def _step(self, row: Int64, slot: Int32, x: Float32, elapsed_seconds: Float32) -> _Scored:
+        """Score one row of each node that has these slots; those that got a score."""
         try:
-            result = self.detector.step(x, elapsed_seconds, self._state[node])
+            result = self.detector.step(x, elapsed_seconds, self._state[slot])
         except Exception:  # onnxruntime's have no common base
             log.exception("the model fails on a batch of %d rows, which stay without a score", len(row))
-            self._state[node] = self.detector.initial_state
+            self._state[slot] = self.detector.initial_state
             self.failed_rows += len(row)
             return _Scored(row[:0], np.empty(0, np.float32), x[:0])
         finite = np.isfinite(result.next_state)
         if finite.all() and np.isfinite(result.score).all():
-            self._state[node] = result.next_state
+            self._state[slot] = result.next_state
             return _Scored(row, result.score, result.contribution)
         # The contract promises finite numbers, but a model can break it in a way that no trial shows. Then its
         # node starts anew instead of staying broken for ever.
         sound = np.isfinite(result.score) & finite.all(axis=1)
         self.failed_rows += int(np.count_nonzero(~sound))
-        self._state[node] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
+        self._state[slot] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
         return _Scored(row[sound], result.score[sound], result.contribution[sound])
 
-    def _grow(self, nodes: int) -> None:
-        have = len(self._last_ms)
-        if nodes > have:
-            more = max(nodes, 2 * have) - have
+    def _known(self, node: Int32 | None = None) -> Int32:
+        """Those of these nodes that have a slot; all that have one where None."""
+        if node is None:
+            return np.flatnonzero(self._slot != _NONE).astype(np.int32)
+        node = node[node < len(self._slot)]
+        known: Int32 = node[self._slot[node] != _NONE]
+        return known
+
+    def _free(self, node: Int32) -> None:
+        """Take these nodes' slots."""
+        slot = self._slot[node]
+        self._last_ms[slot] = NEVER
+        self._state[slot] = self.detector.initial_state
+        self._slot[node] = _NONE
+
+    def _slots_for(self, node: Int32) -> Int32:
+        """The slots of these nodes, which are scored now; a node that has none gets one."""
+        ids = int(node.max()) + 1
+        if ids > len(self._slot):
+            more = max(ids, 2 * len(self._slot)) - len(self._slot)
+            self._slot = np.concatenate([self._slot, np.full(more, _NONE, np.int32)])
+        slot: Int32 = self._slot[node]
+        if (slot == _NONE).any():
+            new = np.unique(node[slot == _NONE])
+            self._make_room(len(new))
+            self._slot[new] = np.flatnonzero(self._last_ms == NEVER)[: len(new)]
+            slot = self._slot[node]
+        return slot
+
+    def _make_room(self, slots: int) -> None:
+        """Have so many free slots."""
+        have, known = len(self._last_ms), int(np.count_nonzero(self._last_ms != NEVER))
+        if known + slots > have:
+            more = max(known + slots, 2 * have) - have
             self._last_ms = np.concatenate([self._last_ms, np.full(more, NEVER, np.int64)])
             self._oldest = np.concatenate([self._oldest, np.full(more, NO_ROW, np.int64)])
             self._state = np.concatenate([self._state, np.tile(self.detector.initial_state, (more, 1))])

@@ -18,21 +18,22 @@ NO_ROW = -1
 
 
 @compiled
-def next_wave(node: Int32, time_ms: Int64, last_ms: Int64, oldest: Int64, row: Int64, elapsed_seconds: Float32) -> int:
+def next_wave(slot: Int32, time_ms: Int64, last_ms: Int64, oldest: Int64, row: Int64, elapsed_seconds: Float32) -> int:
     """Fill the wave's rows, ascending, and the seconds since each one's node's last; how many there are, maybe none.
 
-    `last_ms` [nodes] goes on with it. `oldest` [nodes] is room, `NO_ROW` before and after.
+    `slot` [R] is that of each row's node. `last_ms` [slots] goes on with it. `oldest` [slots] is room, `NO_ROW` before
+    and after.
     """
-    for i in range(len(node)):
-        best = oldest[node[i]]
-        if time_ms[i] > last_ms[node[i]] and (best == NO_ROW or time_ms[i] < time_ms[best]):
-            oldest[node[i]] = i
+    for i in range(len(slot)):
+        best = oldest[slot[i]]
+        if time_ms[i] > last_ms[slot[i]] and (best == NO_ROW or time_ms[i] < time_ms[best]):
+            oldest[slot[i]] = i
     count = 0
-    for i in range(len(node)):
-        if oldest[node[i]] == i:
-            oldest[node[i]] = NO_ROW
-            before_ms = last_ms[node[i]]
-            last_ms[node[i]] = time_ms[i]
+    for i in range(len(slot)):
+        if oldest[slot[i]] == i:
+            oldest[slot[i]] = NO_ROW
+            before_ms = last_ms[slot[i]]
+            last_ms[slot[i]] = time_ms[i]
             row[count] = i
             elapsed_seconds[count] = 0.0 if before_ms == NEVER else (time_ms[i] - before_ms) / 1000
             count += 1

@@ -238,6 +238,11 @@ class EmbeddedStore(EmbeddedReader):
                 ),
             )
 
+    def forget_states(self, before_ms: int) -> None:
+        """Delete the states of nodes whose last row is older, of whatever model."""
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM states WHERE time_ms < ?", (before_ms,))
+
     def load_states(self, model_version: str) -> States | None:
         """The states that this model left, or None where there is none."""
         with reading():

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from receiver.catalogue import Catalogue
 from receiver.columns import Rows, Scores
+from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import NodescoreError
 from receiver.store.pending import Pending, PendingReader
 from receiver.store.protocol import Finished, RowStore
@@ -101,6 +102,7 @@ class Outbox:
             ahead = self._pass_on(block, self._source, self._target) if len(block) else None
             if now_ms >= self._next_retention_ms:
                 self._target.delete_before(now_ms - self._retention_ms)
+                self._target.forget_states(now_ms - STATE_KEPT_MS)
                 self._next_retention_ms = now_ms + RETENTION_INTERVAL_MS
             self._source.passed_on(block.watermarks)
             if not block.rows_behind:  # behind the rows, so that who takes a node over finds all that came after

@@ -150,6 +150,9 @@ class RowStore(RowReader, Protocol):
     def save_states(self, states: States) -> None:
         """Keep each node's newest state; the nodes are named."""
 
+    def forget_states(self, before_ms: int) -> None:
+        """Delete the states of nodes whose last row is older, of whatever model."""
+
     def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
         """Name the node ids that later writes use."""
 

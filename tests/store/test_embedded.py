@@ -113,6 +113,16 @@ def test_states_of_another_model_are_not_given(embedded: EmbeddedStore) -> None:
     assert embedded.load_states("v3") is None
 
 
+def test_states_of_long_ago_are_deleted_of_whatever_model(embedded: EmbeddedStore) -> None:
+    embedded.save_states(states("v1", 1, 5))
+    embedded.save_states(states("v2", 2, 6))
+    embedded.forget_states(T0 + 5)
+    first, second = embedded.load_states("v1"), embedded.load_states("v2")
+    assert first is not None
+    assert second is not None
+    assert (first.node.tolist(), second.node.tolist()) == ([5], [6])
+
+
 def test_a_catalogue_that_gained_features_gets_their_columns(path: Path) -> None:
     store = EmbeddedStore.open(path, CATALOGUE)
     store.add_nodes(names(1))

@@ -8,13 +8,15 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.columns import NodeName
+from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import StoreUnavailable
-from receiver.store import Finished, RowStore
+from receiver.store import Finished, RowStore, States
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.outbox import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, TRIM_INTERVAL_MS, Lag, Outbox, retry_seconds
 from receiver.store.pending import Pending, PendingReader, Watermarks
@@ -278,6 +280,17 @@ def test_what_is_older_than_the_retention_is_deleted_there_once_an_hour(pair: Pa
     assert len(stored_rows(pair.target)) == 2
     pair.drain(later + 1 + HOUR_MS)
     assert [time_ms for _, time_ms in stored_rows(pair.target)] == [later + 1]
+
+
+def test_states_of_nodes_that_are_silent_for_days_are_deleted_there(pair: Pair) -> None:
+    states = States("v1", np.array([1, 2], np.int32), np.array([T0, T0 + DAY_MS]), np.ones((2, 1), np.float32))
+    pair.source.save_states(states)
+    pair.drain(T0)
+    pair.drain(T0 + STATE_KEPT_MS + HOUR_MS)
+    assert pair.target is not None
+    left = pair.target.load_states("v1")
+    assert left is not None
+    assert left.node.tolist() == [2]
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])

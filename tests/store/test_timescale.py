@@ -327,6 +327,10 @@ def test_services_of_several_catalogues_share_a_database_and_nothing_in_it(
         assert [one.attack for one in store.labels(0, 1 << 50)] == [value == 1]
         assert [one.until_ms for one in store.mutes(0)] == [T0 + value]
         assert store.load_states("v1", [1]).state.tolist() == [[value]]
+    timescale_store.forget_states(T0)
+    assert len(timescale_store.load_states("v1", [1]).node) == 1
+    timescale_store.forget_states(T0 + 1)
+    assert [len(store.load_states("v1", [1]).node) for store in (timescale_store, of_nodes)] == [0, 1]
     of_nodes.close()
     assert query(database, "SELECT attack FROM pump_dataset") == [(1,)]
     assert query(database, "SELECT attack FROM public.node_dataset") == [(0,), (0,)]

@@ -139,6 +139,7 @@ SAVE_STATES = (
     "ON CONFLICT (node) DO UPDATE SET model = EXCLUDED.model, time = EXCLUDED.time, state = EXCLUDED.state "
     "WHERE EXCLUDED.time > t.time"
 )
+FORGET_STATES = f"DELETE FROM states WHERE time < {at()}"  # [before_ms]
 # [model version, nodes]
 LOAD_STATES = (
     f"SELECT node, {milliseconds('time')}, state FROM states "

@@ -32,6 +32,7 @@ from receiver.store.timescale.schema import (
     ADD_NODES,
     DROP_CHUNKS,
     FIND_NODES,
+    FORGET_STATES,
     LOAD_STATES,
     LOCK_LABEL,
     READ_LABEL_HISTORY,
@@ -185,6 +186,11 @@ class TimescaleStore:
         columns = (self._database_ids(states.node).tolist(), states.time_ms.tolist(), list(map(bytes, packed)))
         with self._transaction() as cursor:
             cursor.execute(SAVE_STATES, (storable(states.model_version), *columns))
+
+    def forget_states(self, before_ms: int) -> None:
+        """Delete the states of nodes whose last row is older, of whatever model."""
+        with self._transaction() as cursor:
+            cursor.execute(FORGET_STATES, (before_ms,))
 
     def load_states(self, model_version: str, nodes: Sequence[int]) -> States:
         """The states that this model left of these nodes; node ids are those of `nodes`."""
