@@ -1,14 +1,14 @@
 """Another model takes over while the service runs: between two batches, without a score lost, doubled or mixed.
 
 `Changeover.run` is the body of a thread of its own. It asks a source (the store of versions, or a fixed file) whether
-another model shall be used. The new model first learns, on a copy, what it would remember had it been in use: the last
-hour of stored rows is stepped again, in the order in which they were scored, and then what has come meanwhile. What was
-scored since the last look is stepped on the pipeline's thread, and then the pipeline goes on with the new states. So
-each row is scored once, by one model, and the new one knows of every row before it.
+another model shall be used. The new model first learns, on a copy, what it would remember had it been in use: the
+stored rows are stepped again, as far back as a `Learner` looks, in the order in which they were scored, and then what
+has come meanwhile. What was scored since the last look is stepped on the pipeline's thread, and then the pipeline goes
+on with the new states. So each row is scored once, by one model, and the new one knows of the rows before it.
 
-Where the new model cannot be used, `fault` says why, and the one in use stays. Costs 3 µs a row on this thread, which
-lets go of the interpreter between blocks; on the pipeline's, some 20 ms at most. Memory: the states of both models.
-Between two looks, this thread has the candidate in the shadow score, where there is one.
+Where the new model cannot be used, `fault` says why, and the one in use stays. Costs what a `Learner` costs on this
+thread, which lets go of the interpreter between blocks; on the pipeline's, some 20 ms at most. Memory: the states of
+both models. Between two looks, this thread has the candidate in the shadow score, where there is one.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Changeover:
         learner = learner or Learner(self._pipeline, detector, self._clocks.wall_ms())
         with closing(learner), giving_way():
             drift = Drift(detector.info)
-            learner.follow(self._pipeline.learnt_since_ms, self._clocks.wall_ms())
+            learner.follow(self._pipeline.learnt_since_ms)
             done = False
             while not done:
                 self._catch_up(learner)

@@ -43,8 +43,6 @@ SPARE_SAMPLES = 1_000_000
 TORN_SHARE = 0.75
 # What a sender is told to wait when the file is over its budget: two rounds of housekeeping, which delete old rows.
 FULL_RETRY_SECONDS = 10
-# States of a model that has none saved are warmed on this much of the stored past.
-WARM_UP_SECONDS = 3600
 
 
 class Pipeline:

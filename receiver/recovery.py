@@ -2,7 +2,7 @@
 
 `recover` brings back the known series, the detector's states, the counters' last values and the open rows. The journal
 keeps its records for a while after their rows are stored: replaying that tail rebuilds the last two. The states are
-stepped on from their last checkpoint over the rows stored since.
+stepped on from their last checkpoint over the rows stored since; those of a model that has none, as in a `Learner`.
 
 In: a pipeline that has done nothing yet. Raises `StoreUnavailable` and `StoreDamaged`. Costs 25 µs a series, and for
 each record of the journal's tail and each row since the checkpoint what it cost at first.
@@ -11,15 +11,19 @@ each record of the journal's tail and each row since the checkpoint what it cost
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 
 import numpy as np
 
 from receiver.columns import Int64, Rows
 from receiver.detector import Snapshot
 from receiver.housekeeping import CHECKPOINT_SECONDS
-from receiver.pipeline import WARM_UP_SECONDS, Pipeline
+from receiver.learner import Learner
+from receiver.pipeline import Pipeline
 from receiver.rows import Departure
 
+# Rows that came after states were saved are stepped again, back to so long ago: more than a service leaves behind.
+CATCH_UP_SECONDS = 3600
 # Damaged records that the log names; all are counted.
 DAMAGE_NAMED = 100
 
@@ -41,16 +45,27 @@ def recover(pipeline: Pipeline, now_ms: int) -> None:
 
 def _restore_states(pipeline: Pipeline, now_ms: int) -> None:
     saved = pipeline.store.load_states(pipeline.states.detector.info.version)
-    since_ms = now_ms - WARM_UP_SECONDS * 1000
-    if saved is not None:
-        pipeline.states.restore(Snapshot(saved.model_version, saved.node, saved.time_ms, saved.state))
-        seen_ms = int(saved.time_ms.max()) - 2 * CHECKPOINT_SECONDS * 1000
-        exposed_ms = now_ms - int(pipeline.settings.staleness_seconds * 1000)
-        since_ms = max(since_ms, min(seen_ms, exposed_ms))
+    if saved is None:
+        _learn(pipeline, now_ms)
+        return
+    pipeline.states.restore(Snapshot(saved.model_version, saved.node, saved.time_ms, saved.state))
+    seen_ms = int(saved.time_ms.max()) - 2 * CHECKPOINT_SECONDS * 1000
+    exposed_ms = now_ms - int(pipeline.settings.staleness_seconds * 1000)
+    since_ms = max(now_ms - CATCH_UP_SECONDS * 1000, min(seen_ms, exposed_ms))
     for scores in pipeline.store.read_scores(since_ms, now_ms + 1):
         pipeline.expose(scores)
     for past in pipeline.store.read_scores(since_ms, now_ms + 1):  # of which the states have seen some
         pipeline.expose(pipeline.states.score(past.rows()))
+
+
+def _learn(pipeline: Pipeline, now_ms: int) -> None:
+    """States of a model that has not been in use here, from the stored past."""
+    with closing(Learner(pipeline, pipeline.states.detector, now_ms)) as learner:
+        more = True
+        while more:
+            more, _, scores = learner.step()
+            pipeline.expose(scores)
+    pipeline.states = learner.states
 
 
 def _replay(pipeline: Pipeline, now_ms: int) -> None:

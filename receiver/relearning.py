@@ -23,7 +23,8 @@ from receiver.clocks import Clocks
 from receiver.columns import Scores
 from receiver.detector import NodeStates
 from receiver.errors import NodescoreError, StoreUnavailable
-from receiver.pipeline import WARM_UP_SECONDS, Pipeline
+from receiver.learner import ANEW_SECONDS
+from receiver.pipeline import Pipeline
 from receiver.store import Label, RowReader, labelling
 from receiver.store.reader import EmbeddedReader
 
@@ -101,7 +102,7 @@ class Relearning:
             states = NodeStates(pipeline.states.detector)
             only = np.array([node], np.int32)
             wall_ms = self._clocks.wall_ms()
-            begin_ms = max(since_ms, wall_ms - WARM_UP_SECONDS * 1000)
+            begin_ms = max(since_ms, wall_ms - ANEW_SECONDS * 1000)
             scores = [states.score(past.rows()) for past in here.read_scores(begin_ms, wall_ms + 1, [node])]
 
             def finish() -> None:

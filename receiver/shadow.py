@@ -1,10 +1,10 @@
 """A candidate that scores beside the active model, so that one sees what it would do before it is activated.
 
 `step` is called again and again, on the changeover's thread: it asks the store of versions which candidate shall score
-in the shadow, and has it score what the pipeline has stored since, in blocks, from an hour ago on. So each row is
-scored by both, a few seconds apart, and the pipeline knows nothing of it. What the candidate says is exposed beside the
-active model's scores and counted against it, and goes nowhere else: nothing is stored of it, and it raises no alert.
-The model that is activated takes over what its shadow knows.
+in the shadow, and has it score what the pipeline has stored, in blocks, from as far back as a `Learner` looks. So each
+row is scored by both, a few seconds apart, and the pipeline knows nothing of it. What the candidate says is exposed
+beside the active model's scores and counted against it, and goes nowhere else: nothing is stored of it, and it raises
+no alert. The model that is activated takes over what its shadow knows.
 
 `step` never raises. A candidate that cannot be loaded, fails on a row, or stays behind for ten minutes is given up,
 with a line in the log and in `nodescore_shadow_failures_total`, until another entry of the shadow's log.
@@ -113,7 +113,7 @@ class Shadow:
         log.info("model %s scores in the shadow", entry.version)
 
     def _go_on(self, learner: Learner) -> None:
-        learner.follow(self._pipeline.learnt_since_ms, self._clocks.wall_ms())
+        learner.follow(self._pipeline.learnt_since_ms)
         began_ms, more = self._clocks.steady_ms(), True
         with giving_way():
             while more and self._clocks.steady_ms() - began_ms < TURN_MS:

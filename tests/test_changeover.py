@@ -18,13 +18,16 @@ from receiver.clocks import Clocks
 from receiver.columns import NodeName
 from receiver.detector import Watch
 from receiver.errors import ModelError, StoreUnavailable, Unavailable
-from receiver.pipeline import WARM_UP_SECONDS, Pipeline
+from receiver.learner import LOOK_BACK_SECONDS
+from receiver.pipeline import Pipeline
 from receiver.relearning import Relearning
 from receiver.store import Label
 from receiver.store.reader import EmbeddedReader
 from tests import counting_model
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape
 from tests.wire.requests import HEADERS, NOW_MS, body, series
+
+HOUR_STEPS = 3600 * 1000 // STEP_MS
 
 Order = Callable[[Callable[[], None]], None]
 
@@ -59,7 +62,7 @@ def send(pipeline: Pipeline, step: int, *instances: str) -> list[float]:
     return shown
 
 
-def replace(folder: Path, version: str = "counting-2", offset: float = 5.0) -> None:
+def replace(folder: Path, version: str = "counting-2", offset: float = 0.5) -> None:
     counting_model.write(folder / "model.onnx", CATALOGUE, version=version, offset=offset)
 
 
@@ -80,7 +83,7 @@ def test_the_new_model_knows_every_row_before_it_and_shows_itself_at_once(tmp_pa
         assert 'anomaly_model_info{detector="counting",role="active",version="counting-2"} 1.0' in text
         assert 'anomaly_model_info{detector="counting",role="before",version="counting-1"} 0.0' in text
         assert "\nnodescore_model_changes_total 1.0\n" in text
-        assert send(pipeline, 3) == pytest.approx([5.04])
+        assert send(pipeline, 3) == pytest.approx([0.54])
 
 
 def test_the_same_file_again_keeps_every_state(tmp_path: Path) -> None:
@@ -92,15 +95,43 @@ def test_the_same_file_again_keeps_every_state(tmp_path: Path) -> None:
 def test_rows_from_before_the_warm_up_are_not_stepped(tmp_path: Path) -> None:
     with fed(tmp_path, steps=5) as pipeline:
         replace(tmp_path)
-        changer(pipeline, wall_ms=NOW_MS + WARM_UP_SECONDS * 1000 + 3 * STEP_MS).step()
-        assert send(pipeline, 5) == pytest.approx([5.03])
+        changer(pipeline, wall_ms=NOW_MS + LOOK_BACK_SECONDS * 1000 + 3 * STEP_MS).step()
+        assert send(pipeline, 5) == pytest.approx([0.53])
+
+
+def test_of_many_rows_only_the_last_are_stepped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "reach_rows", lambda _: 2)
+    with fed(tmp_path, steps=5) as pipeline:
+        replace(tmp_path)
+        changer(pipeline).step()
+        assert send(pipeline, 5) == pytest.approx([0.53])
 
 
 def test_a_node_that_is_only_in_the_far_past_begins_anew(tmp_path: Path) -> None:
     with fed(tmp_path) as pipeline:
         replace(tmp_path)
-        changer(pipeline, wall_ms=NOW_MS + 100 * 3600 * 1000).step()
-        assert send(pipeline, 3) == pytest.approx([5.01])
+        changer(pipeline, wall_ms=NOW_MS + 2 * LOOK_BACK_SECONDS * 1000).step()
+        assert send(pipeline, 3) == pytest.approx([0.51])
+
+
+def test_a_node_that_only_the_new_model_holds_for_unusual_begins_anew_from_its_last_hour(tmp_path: Path) -> None:
+    with fed(tmp_path) as pipeline:
+        for step in (HOUR_STEPS + 10, HOUR_STEPS + 11):
+            send(pipeline, step)
+        replace(tmp_path, offset=5.0)
+        changer(pipeline).step()
+        assert send(pipeline, HOUR_STEPS + 12) == pytest.approx([5.03])
+
+
+def test_a_node_that_both_models_hold_for_unusual_stays_so(tmp_path: Path) -> None:
+    with fed(tmp_path) as pipeline:
+        replace(tmp_path, offset=4.0)
+        changer(pipeline).step()
+        for step in (HOUR_STEPS + 10, HOUR_STEPS + 11):
+            send(pipeline, step)
+        replace(tmp_path, version="counting-3", offset=5.0)
+        changer(pipeline).step()
+        assert send(pipeline, HOUR_STEPS + 12) == pytest.approx([5.06])
 
 
 def test_rows_that_come_while_the_new_model_learns_are_scored_by_the_old_one_and_known_to_the_new(
@@ -120,7 +151,7 @@ def test_rows_that_come_while_the_new_model_learns_are_scored_by_the_old_one_and
 
         monkeypatch.setattr(EmbeddedReader, "scored_after", read_while_rows_come)
         changer(pipeline).step()
-        assert send(pipeline, 8) == pytest.approx([5.09])
+        assert send(pipeline, 8) == pytest.approx([0.59])
 
 
 def test_where_much_came_before_the_change_it_is_caught_up_with_first(
@@ -140,7 +171,7 @@ def test_where_much_came_before_the_change_it_is_caught_up_with_first(
 
         changer(pipeline, late).step()
         assert versions == ["counting-1", "counting-2"]
-        assert send(pipeline, 7) == pytest.approx([5.08])
+        assert send(pipeline, 7) == pytest.approx([0.58])
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -210,7 +241,7 @@ def test_a_change_that_the_store_prevents_is_made_later(tmp_path: Path, monkeypa
                 change.step()
         assert pipeline.states.detector.info.version == "counting-1"
         change.step()
-        assert send(pipeline, 3) == pytest.approx([5.04])
+        assert send(pipeline, 3) == pytest.approx([0.54])
 
 
 def test_a_service_that_stops_does_not_wait_for_a_model_to_learn(tmp_path: Path) -> None:
@@ -236,3 +267,12 @@ def test_what_a_label_has_called_normal_is_learnt_by_the_new_model_too(tmp_path:
         replace(tmp_path, offset=0.0)
         changer(pipeline, wall_ms=end_ms).step()
         assert send(pipeline, 105) == pytest.approx([0.11])
+
+
+def test_more_nodes_are_looked_back_on_for_more_rows_and_a_shorter_time() -> None:
+    nodes = [1, 10, 100, 1000, 5000]
+    rows = [learner.reach_rows(count) for count in nodes]
+    assert rows == sorted(rows)
+    assert rows[-1] / 5000 >= 360  # an hour of rows every 10 s
+    times = [one / count for one, count in zip(rows, nodes, strict=True)]
+    assert times == sorted(times, reverse=True)

@@ -1,9 +1,9 @@
 """What is trained on and what is measured: a `Case`; and how streams of rows are made and cut.
 
 A set is a list of cases: one for each workload, machine or node that is left out. A case trains one model and runs
-it, by the step that serves, over `streams`, each from the model's initial state. `views` say which rows of a stream
-count; rows before them are run through, as a service would. Views of the same name are measured together, over the
-nodes of all cases of a set.
+it, by the step that serves, over `streams`, each from the model's initial state, or from what it knows after looking
+back on the stream's past. `views` say which rows of a stream count; rows before them are run through, as a service
+would. Views of the same name are measured together, over the nodes of all cases of a set.
 
 Tables are made here from arrays; their times are those of a clock that starts at `START_MS` on every node, so that
 one step of a model serves all nodes of a stream, and a share of a table in time is that share of each node.
@@ -43,6 +43,7 @@ class Stream:
     table: Table
     views: Mapping[str, Bool]  # rows [R] that count, by the name under which they do
     episodes: tuple[Episode, ...] = ()
+    past: Table | None = None  # rows of its one node right before, which the model looks back on
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _nodes(case: Case, stream: Stream, view: Bool, scores: Scored) -> Iterator[J
                 for episode in stream.episodes
                 if episode.node == index and episode.start_ms >= time_ms[0] and episode.start_ms <= time_ms[-1]
             ),
-            from_start=bool(rows[0] == all_rows[0]),
+            from_start=bool(rows[0] == all_rows[0]) and stream.past is None,
         )
 
 

@@ -2,11 +2,13 @@
 
 In: `smd/machine-*.npz` (38 features, a row a minute; Su et al., OmniAnomaly, 2019) and `asd/omi-*.npz` (19 metrics,
 a row in five minutes; Li et al., InterFusion, 2021), arrays `train`, `test`, `label`. Out: cases. Raises `DataError`.
+
+A machine that trained was there before it is judged: what trained is the past that the model looks back on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,8 @@ from benchmarks.detection.cases import Case, Stream, node_table, whole, without_
 from benchmarks.detection.inject import injected
 from benchmarks.detection.splits import Part
 from models.table import Table, joined
-from receiver.columns import Bool, Float32
 from receiver.errors import DataError
+from receiver.learner import LOOK_BACK_SECONDS
 
 SMD_ROW_SECONDS = 60
 ASD_ROW_SECONDS = 300
@@ -62,22 +64,29 @@ def asd(folder: Path, part: Part) -> list[Case]:
             views = {"all": np.ones(len(one.test), bool)}
             if not may_tune:
                 views["untouched by tuning"] = views["all"]
-            cases.append(Case(one.name, one.train, "budget", (Stream("test", one.test, views),)))
+            cases.append(Case(one.name, one.train, "budget", (Stream("test", one.test, views, past=_past(one.train)),)))
     return cases
 
 
 def _untouched(machine: _Machine) -> Case:
-    return Case(machine.name, machine.train, "budget", (whole("all", machine.test),))
+    stream = replace(whole("all", machine.test), past=_past(machine.train))
+    return Case(machine.name, machine.train, "budget", (stream,))
 
 
 def _of_train(machine: _Machine) -> Case:
     """The train part split in time: its end as it is, for false alerts, and with anomalies that are made up."""
     early = splits.until(len(machine.train), splits.MACHINES_TUNING_TRAIN)
     before, late = machine.train.take(early), machine.train.take(~early)
-    quiet = node_table(machine.name, late.features, late.time_ms, late.x, np.zeros(len(late), bool))
+    quiet = replace(late, attack=np.zeros(len(late), bool))
     changed, episodes = injected(before, quiet, splits.INJECTION_SEED)
     streams = (whole("train part", quiet), whole("anomalies made up", changed, episodes))
-    return Case(machine.name, before, "budget", streams)
+    past = _past(before)
+    return Case(machine.name, before, "budget", tuple(replace(stream, past=past) for stream in streams))
+
+
+def _past(before: Table) -> Table:
+    """What the service has of a node when a model that it trained on this takes over."""
+    return before.take(before.time_ms > before.time_ms[-1] - LOOK_BACK_SECONDS * 1000)
 
 
 def _machines(folder: Path, pattern: str, row_seconds: int) -> list[_Machine]:
@@ -88,20 +97,14 @@ def _machines(folder: Path, pattern: str, row_seconds: int) -> list[_Machine]:
                 raise DataError(f"{path}: arrays are {sorted(arrays)}, not train, test and label")
             train, test, label = arrays["train"], arrays["test"], arrays["label"] != 0
         names = _feature_names(folder, train.shape[1])
-        found.append(
-            _Machine(
-                path.stem,
-                without_labels(_table(path.stem, names, train, row_seconds, np.zeros(len(train), bool))),
-                _table(path.stem, names, test, row_seconds, label),
-            )
-        )
+        time_ms = np.arange(len(train) + len(test)) * (1000 * row_seconds)
+        attack = np.concatenate([np.zeros(len(train), bool), label])
+        rows = node_table(path.stem, names, time_ms, np.concatenate([train, test]), attack)
+        trains = np.arange(len(rows)) < len(train)
+        found.append(_Machine(path.stem, without_labels(rows.take(trains)), rows.take(~trains)))
     if not found:
         raise DataError(f"{folder}: no {pattern}")
     return found
-
-
-def _table(name: str, features: list[str], x: Float32, row_seconds: int, attack: Bool) -> Table:
-    return node_table(name, features, np.arange(len(x)) * (1000 * row_seconds), x, attack)
 
 
 def _feature_names(folder: Path, features: int) -> list[str]:

@@ -15,21 +15,23 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.detection.cases import Case
+from benchmarks.detection.cases import Case, Stream
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY
 from models import threshold
 from models.calibration import nodes_of
 from models.detectors import DETECTORS
-from models.run import probe, run
-from models.table import Table
+from models.run import Run, probe, run
+from models.table import Table, joined
 from models.train import fit
 from receiver.columns import Float32, Int64
+from receiver.detector import Detector
+from receiver.learner import ANEW_SECONDS
 
 RANDOM, PERFECT = "random", "perfect"
 # The features that a row's score came from most.
@@ -67,7 +69,8 @@ def scored(case: Case, detector: str, kept: Path, seed: int) -> Scored:
 def fingerprint(case: Case, detector: str, seed: int) -> str:
     """Of everything that the scores follow from."""
     digest = hashlib.sha256(json.dumps([detector, case.objective, seed, FALSE_ALERTS_PER_NODE_DAY]).encode())
-    for table in (case.train, *(stream.table for stream in case.streams)):
+    pasts = [stream.past for stream in case.streams if stream.past is not None]
+    for table in (case.train, *(stream.table for stream in case.streams), *pasts):
         for array in (table.x, table.time_ms, table.node, table.attack):
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         digest.update(",".join(table.features).encode())
@@ -114,12 +117,30 @@ def _trained(case: Case, detector: str) -> Scored:
     ready = probe(model)
     score, top = {}, {}
     for stream in case.streams:
-        result = run(ready, stream.table)
+        result = _run(ready, stream)
         score[stream.name] = result.score
         if stream.episodes:
             top[stream.name] = highest(result.contribution)
     seconds = {"training_seconds": trained - began, "running_seconds": time.perf_counter() - trained}
     return Scored(score, top, how | seconds)
+
+
+def _run(detector: Detector, stream: Stream) -> Run:
+    """What a model says of the rows of a stream, after the look back that the service has a new model take."""
+    if stream.past is None:
+        return run(detector, stream.table)
+    result, over = _after(detector, stream.past, stream.table)
+    if over:
+        last_hour = stream.past.time_ms > stream.past.time_ms[-1] - ANEW_SECONDS * 1000
+        result, _ = _after(detector, stream.past.take(last_hour), stream.table)
+    return result
+
+
+def _after(detector: Detector, past: Table, table: Table) -> tuple[Run, bool]:
+    """What it says of a node's rows after those of its past, and whether these end over the threshold."""
+    both = joined([past, table])
+    whole = run(detector, replace(both, nodes=table.nodes, node=np.zeros_like(both.node)))
+    return Run(whole.score[len(past) :], whole.contribution[len(past) :]), bool(whole.score[len(past) - 1] > 1)
 
 
 def highest(contribution: Float32) -> Int64:

@@ -39,7 +39,7 @@ POLL_SECONDS = 0.02
 # After each swap at most, so that swaps meet requests and flushes at any moment.
 PAUSE_SECONDS = 0.4
 FOLLOW_SECONDS = 30.0
-WARM_UP_SECONDS = 3500.0  # longer than this, a new model would not count a node's first rows
+LONGEST_SECONDS = 3500.0  # of the load, which ends by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def run(scraped: list[Scraped], load: Load, folder: Path) -> Outcome:
     _publish(service.data_dir, folder)
     service.start()
     try:
-        plan = Plan(load.nodes, round(WARM_UP_SECONDS / load.interval_seconds), load.interval_seconds, time.time() + 1)
+        plan = Plan(load.nodes, round(LONGEST_SECONDS / load.interval_seconds), load.interval_seconds, time.time() + 1)
         sent = Sent.of(plan.scrapes, load.shards)
         swaps = asyncio.run(
             _swap_under_load(

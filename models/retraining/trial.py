@@ -34,7 +34,7 @@ ALL_FLOOR, KIND_FLOOR = 0.1, 0.25
 MARKED_MARGIN = 0.1
 # Fewer false alerts than this tell two models apart by chance alone: with none in D days, 3 ÷ D is the bound.
 ALERTS_OF_CHANCE = 3.0
-# Nodes have not settled before, as they have not after a swap: a model then learns the last hour first.
+# Both models know as much of the nodes before, though less than after a swap: more would cost more than it tells.
 WARM_MS = 3_600_000
 # The unit of false alerts: what makes a node alarm lasts for hours.
 UNIT_MS = 6 * 3_600_000

@@ -69,12 +69,15 @@ class EmbeddedReader:
         for found in self._blocks(self._queries.scores, since_ms, until_ms, nodes):
             yield self._vectors.scores(found)
 
-    def before_scores_of(self, since_ms: int) -> int:
-        """The number of the last change before the first one that scored a row since then; see `scored_after`."""
+    def before_scores_of(self, since_ms: int, most: int) -> int:
+        """The number of the last change before the first one that scored a row since then, or the last `most` rows.
+
+        See `scored_after`.
+        """
         if self._queries is None:
             return 0
         with reading():
-            return int(self._connection.execute(self._queries.before_scores, (since_ms,)).fetchone()[0])
+            return int(self._connection.execute(self._queries.before_scores, (since_ms, most)).fetchone()[0])
 
     def scored_after(self, change: int, most: int) -> tuple[int, Scores]:
         """The next scores in the order in which they were made, without contributions, and the last one's number."""

@@ -237,7 +237,7 @@ class Queries:
     inputs: str  # [watermark, limit] change, time_ms, node, model, score, x
     pending_samples: str  # [watermark, limit] change, late, time_ms, node, feature…
     pending_scores: str  # [watermark, limit] change, time_ms, node, model, score, x, contribution
-    before_scores: str  # [since_ms] the number before the first score of a row since then, else the last one
+    before_scores: str  # [since_ms, most] the number before the first score since then, and of the last `most`
     old_samples: str  # [before_ms, watermark, limit] change: what has been passed on and is older
     old_scores: str  # [before_ms, watermark, limit] change
 
@@ -289,8 +289,12 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
         ),
         before_scores=(
-            f"SELECT COALESCE((SELECT MIN(change) FROM {tables.scores} WHERE time_ms >= ?) - 1, "
-            f"(SELECT MAX(change) FROM {tables.scores}), 0)"
+            # Where more came since then than are wanted, they are not searched for the first.
+            "SELECT CASE WHEN "
+            f"(SELECT time_ms FROM {tables.scores} WHERE change > newest - ?2 ORDER BY change LIMIT 1) >= ?1 "
+            "THEN newest - ?2 ELSE max(newest - ?2, coalesce("
+            f"(SELECT min(change) - 1 FROM {tables.scores} WHERE time_ms >= ?1), newest)) END "
+            f"FROM (SELECT coalesce(max(change), 0) AS newest FROM {tables.scores})"
         ),
         old_samples=old(tables.samples),
         old_scores=old(tables.scores),

@@ -132,6 +132,16 @@ def test_smd_never_tunes_on_the_labelled_part(tmp_path: Path) -> None:
             assert set(np.unique(stream.table.x)) <= {0, 1}  # the train parts; the test parts are 1 higher
 
 
+def test_a_machine_that_trained_is_judged_after_its_own_past(tmp_path: Path) -> None:
+    write_machines(tmp_path / "smd", ["machine-1-2"])
+    (case,) = machines.smd(tmp_path, "test")
+    (stream,) = case.streams
+    assert stream.past is not None
+    assert stream.past.x.tolist() == case.train.x.tolist()  # which is shorter than a look back
+    assert stream.table.time_ms[0] - stream.past.time_ms[-1] == 60_000
+    assert np.flatnonzero(eks.labels(stream.table)).tolist() == [20, 21, 22, 23, 24]
+
+
 def test_smd_of_unseen_machines_shares_none_between_the_sides(tmp_path: Path) -> None:
     write_machines(tmp_path / "smd", ["machine-1-2", "machine-1-3", "machine-1-4"])
     for case in machines.smd_unseen(tmp_path, "test"):

@@ -12,10 +12,11 @@ from benchmarks.detection import scoring
 from benchmarks.detection.cases import Case, Episode, Stream, node_table, whole
 from benchmarks.detection.scoring import PERFECT, RANDOM, fingerprint, highest, scored, sources
 from models.run import probe, run
-from models.table import Table
+from models.table import Table, joined
 from models.train import fit
 
 DETECTOR = "zscore"
+REMEMBERS = "mean_z2"  # the rows before
 
 
 def table(name: str, seed: int, rows: int = 400) -> Table:
@@ -38,6 +39,36 @@ def test_the_scores_are_those_of_a_model_trained_and_run_as_the_product_does(cas
     found = scored(case, DETECTOR, tmp_path / "kept.npz", seed=0)
     assert found.score["all"].tolist() == expected.score.tolist()
     assert found.top["all"].tolist() == highest(expected.contribution).tolist()
+
+
+def after(past: Table, rows: Table) -> Case:
+    """A case that is judged by rows which come 10 s after those of its past."""
+    late = replace(rows, time_ms=rows.time_ms - rows.time_ms[0] + past.time_ms[-1] + 10_000)
+    return Case("one", past, "budget", (replace(whole("all", late), past=past),))
+
+
+def test_a_model_looks_back_on_the_past_of_a_stream(tmp_path: Path) -> None:
+    past, rows = (table(name, seed).take(np.arange(380)) for name, seed in (("n", 1), ("n", 2)))
+    case = after(past, rows)
+    model, _ = fit(past, REMEMBERS, 0.5, "budget")
+    both = replace(joined([past, case.streams[0].table]), node=np.zeros(760, np.int32))
+    expected = run(probe(model), both).score[380:]
+    assert scored(case, REMEMBERS, tmp_path / "kept.npz", seed=0).score["all"].tolist() == expected.tolist()
+
+
+def test_a_node_that_is_over_at_the_end_of_its_past_begins_anew_from_its_last_hour(tmp_path: Path) -> None:
+    quiet = table("n", 1, 2000).take(np.arange(1980))
+    moved = replace(quiet, x=quiet.x + np.where(np.arange(1980) >= 1000, 20, 0)[:, None].astype(np.float32))
+    case = replace(after(moved, replace(quiet, x=quiet.x + 20)), train=quiet)
+    found = scored(case, REMEMBERS, tmp_path / "kept.npz", seed=0).score["all"]
+    assert np.mean(found > 1) < 0.02
+
+
+def test_another_past_is_another_mark(case: Case) -> None:
+    quiet = case.train.take(np.arange(100))
+    longer, shorter = (replace(case.streams[0], past=quiet.take(np.arange(rows))) for rows in (100, 50))
+    marks = {fingerprint(replace(case, streams=(one,)), DETECTOR, 0) for one in (longer, shorter, case.streams[0])}
+    assert len(marks) == 3
 
 
 def test_what_is_kept_is_what_was_scored(case: Case, tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreUnavailable
@@ -70,6 +73,27 @@ def test_many_rows_in_one_flush_are_stored_as_each_in_its_own(tmp_path: Path) ->
     assert len(stored_scores(together)) == 27
     for store in (together, single):
         store.close()
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(late_ms=st.lists(st.integers(0, 5), max_size=12), since=st.integers(-1, 13), most=st.integers(1, 13))
+def test_what_was_scored_since_then_is_found_though_rows_came_late(
+    tmp_path_factory: pytest.TempPathFactory, late_ms: list[int], since: int, most: int
+) -> None:
+    with closing(EmbeddedStore.open(tmp_path_factory.mktemp("store") / "store.db", CATALOGUE)) as store:
+        store.add_nodes(names(1))
+        seen: list[int] = []
+        for place, late in enumerate(late_ms):
+            time_ms = next(ms for ms in range(place - late, place + 99) if ms not in seen)
+            store.write(finished(scores=scores_of((1, T0 + time_ms, 0.5, (1, 2, 3), (0,) * 3))))
+            seen.append(time_ms)
+        _, after = store.scored_after(store.before_scores_of(T0 + since, most), 100)
+        found = (after.time_ms - T0).tolist()
+    assert len(found) <= most
+    assert set(found) >= {ms for ms in seen[-most:] if ms >= since}
+    assert found == seen[len(seen) - len(found) :]
+    if seen == sorted(seen):
+        assert found == [ms for ms in seen[-most:] if ms >= since]
 
 
 def test_what_is_consumed_never_goes_back(embedded: EmbeddedStore) -> None:
