@@ -6,7 +6,8 @@ A recording is a text file of JSON lines, gzipped where its name ends in .gz; ea
      "at_ms": …,                                        when it arrived, Unix ms; needed to play it in time
      "event": …}                                        what happened then, for the person who watches; optional
 
-Credentials are left out of what is read: they were another sender's.
+Of the headers those are read that say what the body is and who sent it. All others, credentials among them, are of a
+connection that is no more.
 
 Raises `DataError` that names the line, and `Unavailable` where the receiver does not answer for a minute.
 """
@@ -14,17 +15,18 @@ Raises `DataError` that names the line, and `Unavailable` where the receiver doe
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import http.client
 import json
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from receiver.errors import ConfigurationError, DataError, Unavailable
 
+HEADERS = ("content-type", "content-encoding", "x-prometheus-remote-write-version", "user-agent")
 REQUEST_TIMEOUT_SECONDS = 30.0  # Prometheus's own remote_timeout
 GIVE_UP_SECONDS = 60.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
@@ -47,7 +49,7 @@ def read(path: Path) -> list[Recorded]:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         lines = content.decode("utf-8").splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"recording {path}: cannot be read: {error}") from None
     requests = [_request(line, f"recording {path}: line {i}") for i, line in enumerate(lines, 1) if line.strip()]
     if not requests:
@@ -58,12 +60,12 @@ def read(path: Path) -> list[Recorded]:
 def _request(line: str, where: str) -> Recorded:
     try:
         fields = json.loads(line)
-        headers = {str(name).lower(): str(value) for name, value in fields["headers"].items()}
-        headers.pop("authorization", None)
+        given = {str(name).lower(): str(value) for name, value in fields["headers"].items()}
+        headers = {name: given[name] for name in HEADERS if name in given}
         body = base64.b64decode(fields["body_base64"], validate=True)
         at_ms = None if fields.get("at_ms") is None else int(fields["at_ms"])
         return Recorded(headers, body, at_ms, str(fields.get("event", "")))
-    except (ValueError, TypeError, AttributeError, KeyError, binascii.Error) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise DataError(f'{where}: is not {{"headers": {{…}}, "body_base64": "…"}}: {error!r}') from None
 
 
@@ -79,11 +81,15 @@ class Sender:
     """A connection to a receiver that sends as Prometheus does: 5xx and lost connections again, after a pause."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"--url {url}: must be http://HOST[:PORT][/PATH] or https://…")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+            if parts.scheme not in ("http", "https") or not host:
+                raise ValueError
+        except ValueError:  # what `urlsplit` raises, too, of a port or an address that is none
+            raise ConfigurationError(f"--url {url}: must be http://HOST[:PORT][/PATH] or https://…") from None
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=REQUEST_TIMEOUT_SECONDS)
+        self._connection = kind(host, port, timeout=REQUEST_TIMEOUT_SECONDS)
         self._path = parts.path if parts.path not in ("", "/") else "/api/v1/write"
         self.url = f"{parts.scheme}://{parts.netloc}{self._path}"
 

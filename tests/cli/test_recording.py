@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,8 +113,9 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, content: bytes, fault: s
         read(tmp_path / "a.jsonl")
 
 
-def test_a_broken_gzip_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.gz").write_bytes(gzip.compress(line().encode())[:-9])
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-9], lambda whole: whole[:10] + b"\xff" * 9 + whole[19:]])
+def test_a_broken_gzip_file_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "a.gz").write_bytes(damage(gzip.compress(line().encode())))
     with pytest.raises(DataError, match="cannot be read"):
         read(tmp_path / "a.gz")
 
@@ -142,7 +143,7 @@ def test_a_503_is_sent_again_and_a_400_is_not() -> None:
         assert len(refusing.bodies) == 1
 
 
-@pytest.mark.parametrize("url", ["", "nodescore:9201", "ftp://x/", "http://"])
+@pytest.mark.parametrize("url", ["", "nodescore:9201", "ftp://x/", "http://", "http://x:99999", "http://[::1"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="must be http://HOST"):
         Sender(url)
@@ -182,6 +183,17 @@ def test_a_replay_sends_the_token_of_a_file_and_never_one_that_was_recorded(
     assert receiving.authorizations == [None, "Bearer own"]
     assert (refused.status, "hunter2" in refused.err) == (2, False)
     assert "--token-file two.token: is not a token on one line" in refused.err
+
+
+def test_a_moved_body_is_sent_with_its_own_length_whatever_headers_were_recorded(
+    nodescore: Nodescore, tmp_path: Path
+) -> None:
+    recorded = json.loads(gzip.decompress(SHIPPED.read_bytes()).splitlines()[0])
+    recorded["headers"] |= {"Content-Length": "7", "Host": "elsewhere", "Connection": "close"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(recorded))
+    with sink((204, "")) as receiving:
+        assert nodescore("replay", "a.jsonl", "--url", receiving.url, "--speed", "0").status == 0
+    assert times_of(receiving.bodies[0])
 
 
 def test_refused_requests_are_counted_quoted_once_and_end_with_status_1(nodescore: Nodescore, tmp_path: Path) -> None:
