@@ -126,6 +126,13 @@ def test_no_contribution_is_exposed_when_none_is_asked_for() -> None:
     assert lines(exposition(top_features=0), "anomaly_feature_contribution") == []
 
 
+def test_a_contribution_that_is_no_finite_number_is_not_shown() -> None:
+    broken = replace(SNAPSHOT, contribution=np.array([[NAN] * 3, [np.inf, 0.7, -np.inf], [NAN] * 3], np.float32))
+    assert lines(exposition(broken), "anomaly_feature_contribution") == [
+        'anomaly_feature_contribution{cluster="prod",feature="load1",node="worker-2"} 0.7'
+    ]
+
+
 def test_the_next_snapshot_replaces_the_one_before() -> None:
     shown = exposition()
     shown.show(replace(SNAPSHOT, score=np.array([9, 9, 9], np.float32)))

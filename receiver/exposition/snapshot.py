@@ -73,7 +73,7 @@ class Snapshot:
 
     def top_features(self, nodes: Int64, most: int) -> list[list[tuple[str, float]]]:
         """Of each of these nodes the features with the largest positive contributions, largest first."""
-        contribution = np.where(np.isnan(self.contribution[nodes]), -np.inf, self.contribution[nodes])
+        contribution = np.where(np.isfinite(self.contribution[nodes]), self.contribution[nodes], -np.inf)
         order = np.argsort(-contribution, axis=1, kind="stable")[:, :most]
         values = np.round(np.take_along_axis(contribution, order, axis=1).astype(np.float64), EXPOSED_DECIMALS)
         return [

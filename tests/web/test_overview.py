@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import httpx
+import numpy as np
 
 from receiver.columns import NodeName
 from receiver.errors import StoreUnavailable
@@ -42,6 +44,15 @@ def test_a_node_with_an_alert_stands_first_with_its_score_in_words_and_what_driv
     assert "Alerts1Overthethreshold1" in text.replace(" ", "")
     assert text.index("alert for 2 min Score now") < text.index("normal")
     assert "Idle time of all CPUs 8 %" in text
+
+
+def test_a_model_that_breaks_its_contract_breaks_no_page(serve: Serve) -> None:
+    service = fleet(2)
+    snapshot = service.exposition.snapshot
+    service.exposition.show(replace(snapshot, contribution=np.full_like(snapshot.contribution, np.inf)))
+    url = serve(service)
+    assert Page(url).count("li") == 0
+    assert httpx.get(f"{url}/api/v1/nodes").json()["total"] == 2
 
 
 def test_one_row_over_the_threshold_is_no_alert_and_one_below_it_ends_none(serve: Serve) -> None:
