@@ -1,8 +1,9 @@
 """The command `nodescore`.
 
 Each module below holds one command or one group; what it needs beyond the standard library it imports when it is
-called, so that `--help` is quick and `serve` needs nothing of `models`. Errors of our tree end the command with one
-line on standard error: status 2 where the operator has to change something, 1 where it may work later.
+called, so that `--help` is quick and `serve` needs nothing of `models`. Errors of our tree, and files that the system
+refuses, end the command with one line on standard error: status 2 where the operator has to change something, 1 where
+it may work later.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -30,7 +31,7 @@ from receiver.cli import (
     service,
     versions,
 )
-from receiver.cli.shown import one_line
+from receiver.cli.shown import line_of
 from receiver.errors import ConfigurationError, NodescoreError
 
 STATUS_WRONG = 2
@@ -76,14 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         build_app()(args=arguments, prog_name="nodescore")
     except NodescoreError as error:
-        typer.echo(f"nodescore: {one_line(str(error))}", err=True)
-        sys.exit(STATUS_WRONG if isinstance(error, ConfigurationError) else STATUS_FAILED)
+        _end(error, STATUS_WRONG if isinstance(error, ConfigurationError) else STATUS_FAILED)
     except BrokenPipeError:
         # Whoever read our output has enough. What is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(STATUS_FAILED)
     except KeyboardInterrupt:
         sys.exit(STATUS_INTERRUPTED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end(error, STATUS_WRONG)
+
+
+def _end(error: Exception, status: int) -> NoReturn:
+    typer.echo(f"nodescore: {line_of(error)}", err=True)
+    sys.exit(status)
 
 
 def _nodescore(

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from receiver.cli import options
-from receiver.cli.shown import one_line
+from receiver.cli.shown import line_of
 from receiver.errors import NodescoreError
 
 T = TypeVar("T")
@@ -91,9 +91,9 @@ class _Checking:
     def line(self, part: str, examine: Callable[[], tuple[T, str]]) -> T | None:
         try:
             found, text = examine()
-        except NodescoreError as error:
+        except (NodescoreError, OSError) as error:
             self.faults += 1
-            typer.echo(f"FAULT  {part}: {one_line(str(error))}")
+            typer.echo(f"FAULT  {part}: {line_of(error)}")
             return None
         typer.echo(f"ok     {part}: {text}")
         return found

@@ -75,6 +75,16 @@ def test_a_data_folder_that_cannot_be_one_is_named(nodescore: Nodescore, model: 
     assert f"FAULT  store: data folder {model / 'data'}: {model} is not a folder that can be written" in done.out
 
 
+def test_a_path_that_the_system_refuses_is_a_fault_and_a_line(nodescore: Nodescore, model: Path) -> None:
+    folder = "d" * 300  # a folder that another user owns is refused in the same way, but not to root
+    done = nodescore("check", "--model", model, "--data-dir", folder)
+    assert (done.status, "store: nodescore" in done.out) == (2, False)
+    assert f"FAULT  store: {folder}" in done.out
+    assert done.out.endswith(": File name too long\n")
+    done = nodescore("export", "out.csv", "--data-dir", folder)
+    assert (done.status, done.err) == (2, f"nodescore: {folder}/nodescore.sqlite: File name too long\n")
+
+
 def test_a_timescaledb_has_a_line(nodescore: Nodescore, model: Path, timescale_dsn: str) -> None:
     done = nodescore("check", "--model", model, "--store", timescale_dsn)
     assert done.status == 0
