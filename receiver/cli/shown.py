@@ -10,5 +10,6 @@ def one_line(text: str) -> str:
 
 def line_of(error: Exception) -> str:
     """What an error says; of a file or folder that the system refuses, which one and why."""
-    refused = isinstance(error, OSError) and error.filename is not None
-    return one_line(f"{error.filename}: {error.strerror}" if refused else str(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        return one_line(f"{error.filename}: {error.strerror}")
+    return one_line(str(error))
