@@ -35,6 +35,7 @@ from receiver.web import (
 )
 from receiver.web.access import Access
 from receiver.web.description import described
+from receiver.web.forms import faults
 from receiver.web.origin import BodyLimit
 from receiver.web.protocol import Service
 
@@ -102,8 +103,7 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    return _plain("; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in faults), 400)
+    return _plain(faults(error.errors()) if isinstance(error, RequestValidationError) else "", 400)
 
 
 def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

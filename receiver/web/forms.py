@@ -2,12 +2,13 @@
 
 `fields` takes only what a page of ours has sent, a few fields of it. `read` and `answered` have what cannot be meant or
 done said on the page itself: the form comes again with what was typed, and with the status that the API answers.
+`faults` says what pydantic finds wrong, for the API too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import HTTPException, Request
@@ -19,6 +20,9 @@ from receiver.web.origin import form_from_here
 
 # More than any form of ours has.
 MAX_FIELDS = 16
+
+# No text here must have more than one character.
+_EMPTY = "must not be empty"
 
 Said = TypeVar("Said", bound=BaseModel)
 
@@ -38,8 +42,19 @@ def read(model: type[Said], given: Mapping[str, str | None]) -> Said:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-        raise HTTPException(400, faults) from None
+        raise HTTPException(400, faults(error.errors())) from None
+
+
+def faults(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Each with the name of its field."""
+    return "; ".join(
+        f"{_field(one['loc'])}: {_EMPTY if one['type'] == 'string_too_short' else one['msg']}" for one in errors
+    )
+
+
+def _field(where: Iterable[int | str]) -> str:
+    """The innermost name; numbers tell of places within."""
+    return [part for part in where if isinstance(part, str)][-1]
 
 
 def answered(change: Callable[[], str], again: Callable[[str, int], HTMLResponse]) -> Response:

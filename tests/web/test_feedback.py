@@ -133,7 +133,7 @@ def test_a_withdrawn_label_is_in_its_history_only(url: str) -> None:
         ({"verdict": "XX"}, 400, "verdict: Input should be 'TP', 'FP', 'TN' or 'FN'"),
         ({"details": "x" * 10_001}, 400, "details: String should have at most 10000 characters"),
         ({"details": "a\x00b"}, 400, "label: details has a NUL"),
-        ({"author": ""}, 400, "author: String should have at least 1 character"),
+        ({"author": ""}, 400, "author: must not be empty"),
         ({"colour": "red"}, 400, "colour: Extra inputs are not permitted"),
     ],
 )

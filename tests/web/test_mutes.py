@@ -50,7 +50,7 @@ def test_a_mute_is_told_and_exposed_until_it_is_ended_and_its_history_stays(url:
         ({"node": "w"}, 400, "node 'w' is in several clusters"),
         ({"duration": "8d"}, 400, "lasts for more than 7 days"),
         ({"duration": "for ever"}, 400, "duration: 'for ever' is not a duration"),
-        ({"author": ""}, 400, "author: String should have"),
+        ({"author": ""}, 400, "author: must not be empty"),
         ({"until": "now"}, 400, "until: Extra inputs"),
     ],
 )
