@@ -148,7 +148,7 @@ def _changed(service: Service, back: bool, version: str, given: Mapping[str, str
     """Do what the form says; where to go then."""
     said = read(Confirmed, {name: given.get(name, "") for name in FIELDS})
     versions = _versions(service)
-    if said.last != versions.last:
+    if versions.log and said.last != versions.last:
         raise Conflict(f"meanwhile {versions.log[0].by} has activated {versions.active}: look again")
     if back:
         service.roll_back_model(said.by, said.reason)

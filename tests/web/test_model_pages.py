@@ -100,6 +100,11 @@ def test_where_another_version_was_activated_meanwhile_nothing_is_done_and_that_
     assert len(service.entered) == 2
 
 
+def test_a_form_that_knew_a_log_which_is_gone_is_taken_as_it_is_meant(service: HeldService, serve: Serve) -> None:
+    service.entered.clear()
+    assert sent(serve(service), "activate?version=pca-0").status_code == 303
+
+
 def test_what_cannot_be_activated_says_why_and_keeps_what_was_typed(service: HeldService, serve: Serve) -> None:
     service.model_error = DataError("model pca-0: its file has changed")
     answer = sent(serve(service), "activate?version=pca-0")
