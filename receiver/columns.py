@@ -27,12 +27,6 @@ Bytes = NDArray[np.uint8]
 STALE_NAN_BITS = np.uint64(0x7FF0000000000002)
 
 
-def is_stale(value: Float64) -> Bool:
-    """True where a sample is a staleness marker."""
-    stale: Bool = value.view(np.uint64) == STALE_NAN_BITS
-    return stale
-
-
 class NodeName(NamedTuple):
     """The entity that is scored. Equal node names in two clusters are two nodes."""
 
