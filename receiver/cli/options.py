@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
 
 import typer
 
 from receiver import settings
 from receiver.catalogue import Catalogue
 from receiver.catalogue import load as load_catalogue
-from receiver.errors import DataError
+from receiver.errors import ConfigurationError, DataError
 from receiver.settings import Settings
 from receiver.web.instants import parse_instant_ms
 
@@ -38,6 +39,17 @@ def load(config: Path | None, **flags: object) -> tuple[Settings, Catalogue]:
     """Settings and catalogue; raises `ConfigurationError`."""
     loaded = settings.load(flags, config)
     return loaded, load_catalogue(loaded.catalogue, loaded.variables)
+
+
+def write_url(text: str) -> SplitResult:
+    """The address of a receiver that `--url` names; where it has no path, that of remote write."""
+    try:
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError
+    except ValueError:  # what `urlsplit` raises, too, of a port or an address that is none
+        raise ConfigurationError(f"--url {text}: must be http://HOST[:PORT][/PATH] or https://…") from None
+    return parts if parts.path not in ("", "/") else parts._replace(path="/api/v1/write")
 
 
 def instant_ms(option: str, text: str, now_ms: int) -> int:

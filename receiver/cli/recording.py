@@ -22,9 +22,9 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from receiver.errors import ConfigurationError, DataError, Unavailable
+from receiver.cli.options import write_url
+from receiver.errors import DataError, Unavailable
 
 HEADERS = ("content-type", "content-encoding", "x-prometheus-remote-write-version", "user-agent")
 REQUEST_TIMEOUT_SECONDS = 30.0  # Prometheus's own remote_timeout
@@ -81,17 +81,11 @@ class Sender:
     """A connection to a receiver that sends as Prometheus does: 5xx and lost connections again, after a pause."""
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-            if parts.scheme not in ("http", "https") or not host:
-                raise ValueError
-        except ValueError:  # what `urlsplit` raises, too, of a port or an address that is none
-            raise ConfigurationError(f"--url {url}: must be http://HOST[:PORT][/PATH] or https://…") from None
+        parts = write_url(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(host, port, timeout=REQUEST_TIMEOUT_SECONDS)
-        self._path = parts.path if parts.path not in ("", "/") else "/api/v1/write"
-        self.url = f"{parts.scheme}://{parts.netloc}{self._path}"
+        self._connection = kind(parts.hostname or "", parts.port, timeout=REQUEST_TIMEOUT_SECONDS)
+        self._path = parts.path
+        self.url = f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def send(self, headers: dict[str, str], body: bytes) -> Answer:
         """Send until it is answered with something other than 5xx."""

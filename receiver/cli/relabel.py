@@ -24,4 +24,4 @@ def relabel(
     from receiver.promql import prometheus_snippet
 
     _, catalogue = options.load(config)
-    typer.echo(prometheus_snippet(catalogue, url), nl=False)
+    typer.echo(prometheus_snippet(catalogue, options.write_url(url).geturl()), nl=False)

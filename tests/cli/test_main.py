@@ -66,6 +66,17 @@ def test_the_relabel_rules_are_printed_as_prometheus_reads_them(nodescore: Nodes
     assert 'targets: ["scores:9201"]' in printed
 
 
+def test_an_address_without_a_path_is_that_of_remote_write_and_one_that_is_none_is_refused(
+    nodescore: Nodescore,
+) -> None:
+    assert 'url: "https://scores/api/v1/write"' in nodescore("relabel", "--url", "https://scores").out
+    refused = nodescore("relabel", "--url", "scores:9201/api/v1/write")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == (
+        "nodescore: --url scores:9201/api/v1/write: must be http://HOST[:PORT][/PATH] or https://…\n"
+    )
+
+
 def test_help_needs_nothing_of_the_service_or_of_training() -> None:
     program = "import sys, receiver.cli; receiver.cli.build_app(); print(*sorted(sys.modules))"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
