@@ -11,7 +11,7 @@ A node is strange that has no state here, or none since `STRANGE_AFTER_MS`: it m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +37,7 @@ class Handover:
         self._store: StateReader | None = None
         self._not_before_ms = 0
 
-    def take_over(self, states: NodeStates, rows: Rows, names: Sequence[NodeName], now_ms: int) -> None:
+    def take_over(self, states: NodeStates, rows: Rows, names: Mapping[int, NodeName], now_ms: int) -> None:
         """Bring the states of strange nodes up to these rows; `names` has the name of every node id."""
         gap_ms = rows.time_ms - states.last_ms(rows.node)
         strange = np.unique(rows.node[gap_ms > STRANGE_AFTER_MS])

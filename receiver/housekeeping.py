@@ -1,8 +1,9 @@
 """What keeps a running pipeline in bounds and need not happen at every flush.
 
-The detector's states are saved, the journal is trimmed, old rows are deleted, series that have fallen silent and states
-of nodes that are silent for days are forgotten, and the gauges are set. Cheap when nothing is due: a comparison; else
-some queries, and 20 ms a minute for the states of 5,000 nodes. Raises `StoreUnavailable`.
+The detector's states are saved, the journal is trimmed, old rows are deleted, series that have fallen silent, states
+of nodes that are silent for days, and names of which nothing is left are forgotten, and the gauges are set. Cheap when
+nothing is due: a comparison; else some queries, and 20 ms a minute for the states of 5,000 nodes. Raises
+`StoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Housekeeping:
         pipeline.store_bytes = pipeline.store.size_bytes()
         if _due(self._forgot_ms, IDLE_SERIES_SECONDS, now_ms):
             self._forget_idle_series(now_ms)
+            self._forget_names()
             pipeline.store.forget_states(pipeline.states.forget_silent(wall_ms))
             self._forgot_ms = now_ms
         self._measure()
@@ -99,6 +101,16 @@ class Housekeeping:
         pipeline.table.forget(set(gone))
         pipeline.decoder.forget(gone)
         pipeline.assembler.forget(gone)
+
+    def _forget_names(self) -> None:
+        """Of nodes of which nothing is left. Those whose states go now are among them the next time.
+
+        So the outbox, which may have one of these in its hands, finds its name.
+        """
+        pipeline = self._pipeline
+        gone = pipeline.store.forget_nodes(pipeline.table.silent_nodes())
+        pipeline.table.forget_nodes(gone)
+        pipeline.exposition.forget(gone)
 
     def _measure(self) -> None:
         pipeline, metrics = self._pipeline, self._pipeline.metrics

@@ -71,7 +71,7 @@ def _learn(pipeline: Pipeline, now_ms: int) -> None:
 def _replay(pipeline: Pipeline, now_ms: int) -> None:
     """Make rows of the journal, by a clock that goes as its records came, but without the time between lives."""
     store, settings, assembler = pipeline.store, pipeline.settings, pipeline.assembler
-    stored_until = np.zeros(len(pipeline.table.nodes), np.int64)
+    stored_until = np.zeros(pipeline.table.next_node, np.int64)
     for node, time_ms in store.last_row_ms().items():
         stored_until[node] = time_ms
     deadline_ms = int(settings.assembly_deadline_seconds * 1000)

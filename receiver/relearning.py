@@ -82,7 +82,7 @@ class Relearning:
         over = np.flatnonzero(snapshot.over_since_ms).tolist()
         if not over:
             return
-        since_ms = {snapshot.names[node]: (node, int(snapshot.over_since_ms[node])) for node in over}
+        since_ms = {snapshot.names[at]: (int(snapshot.node[at]), int(snapshot.over_since_ms[at])) for at in over}
 
         def wanted(label: Label) -> bool:
             over_ms = since_ms.get(label.name, (0, label.end_ms + 1))[1]

@@ -6,7 +6,8 @@ In: the labels of a series that the wire has met for the first time. Out: its id
 
 A series is known by its labels without the replica's, however a sender encodes or orders them: a v1 and a v2 sender,
 one that changes, and both of a pair name the same series. Ids are dense and never reused while the process lives, so
-stages keep what they know of a series in arrays indexed by id. Unwanted series cost no memory here.
+stages keep what they know of a series in arrays indexed by id. Those of nodes are never used again at all, so that
+nothing that is left of one, wherever it is, can pass for another's. Unwanted series cost no memory here.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ class SeriesTable:
         self.max_series = max_series
         self.max_nodes = max_nodes
         self.targets: list[Target] = []
-        self.nodes: list[NodeName] = []
+        self.nodes: dict[int, NodeName] = {}  # by id, ascending
+        self.next_node = 0
         self._ids: dict[bytes, int] = {}
         self._target_ids: dict[tuple[NodeName, tuple[str, ...]], int] = {}
         self._node_ids: dict[NodeName, int] = {}
         self.next_id = 0
         self._new_series: dict[int, tuple[tuple[str, str], ...]] = {}
         self._new_nodes: dict[int, NodeName] = {}
-        self._series_of_node: list[int] = []
+        self._series_of_node: dict[int, int] = {}
         self._live_nodes = 0  # with series
         self.target: Int32 = np.full(1024, -1, np.int32)  # [ids] target of each series
         self.term: Int32 = np.full(1024, -1, np.int32)  # [ids] catalogue term of each series
@@ -81,9 +83,8 @@ class SeriesTable:
 
     def restore(self, nodes: Mapping[int, NodeName], series: Iterable[tuple[int, tuple[tuple[str, str], ...]]]) -> None:
         """Take back what a journal remembers; series that the catalogue no longer wants are left out."""
-        for index in range(max(nodes, default=-1) + 1):
-            name = nodes.get(index, NodeName("", ""))
-            self._add_node(name)
+        for node, name in sorted(nodes.items()):
+            self._add_node(node, name)
         for series_id, ordered in series:
             self.next_id = max(self.next_id, series_id + 1)
             labels = dict(ordered)
@@ -117,6 +118,15 @@ class SeriesTable:
         used = set(self.target[list(self._ids.values())].tolist())
         self._target_ids = {key: target for key, target in self._target_ids.items() if target in used}
 
+    def silent_nodes(self) -> set[int]:
+        """Nodes that have no series."""
+        return {node for node, series in self._series_of_node.items() if not series}
+
+    def forget_nodes(self, gone: Iterable[int]) -> None:
+        """Drop nodes without series; seen again they get new ids."""
+        for node in gone:
+            del self._node_ids[self.nodes.pop(node)], self._series_of_node[node]
+
     def _target(self, name: NodeName, key: tuple[str, ...]) -> int:
         found = self._target_ids.get((name, key))
         if found is not None:
@@ -125,18 +135,18 @@ class SeriesTable:
         if (node is None or not self._series_of_node[node]) and self._live_nodes >= self.max_nodes:
             raise LimitReached(f"node {name.node!r} is over the limit of {self.max_nodes} nodes (max_nodes)")
         if node is None:
-            node = self._add_node(name)
+            node = self.next_node
+            self._add_node(node, name)
             self._new_nodes[node] = name
         self._target_ids[name, key] = len(self.targets)
         self.targets.append(Target(node, key))
         return len(self.targets) - 1
 
-    def _add_node(self, name: NodeName) -> int:
-        node = len(self.nodes)
-        self.nodes.append(name)
-        self._node_ids.setdefault(name, node)
-        self._series_of_node.append(0)
-        return node
+    def _add_node(self, node: int, name: NodeName) -> None:
+        self.nodes[node] = name
+        self._node_ids[name] = node
+        self._series_of_node[node] = 0
+        self.next_node = node + 1
 
     def _count(self, node: int, change: int) -> None:
         before = self._series_of_node[node]

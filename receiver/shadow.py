@@ -123,7 +123,7 @@ class Shadow:
                 self._shown = self._shown.after(scores)
                 if self._level:
                     self._count(given, scores)
-        learner.states.forget_silent(self._clocks.wall_ms())
+        self._shown = self._shown.since(learner.states.forget_silent(self._clocks.wall_ms()))
         self._pipeline.exposition.show_shadow(self._shown)
         if not more:
             self._level, self._level_ms = True, self._clocks.steady_ms()

@@ -17,6 +17,7 @@ NOW_SECONDS = 1_000_000.0
 NAN = float("nan")
 
 SNAPSHOT = Snapshot(
+    node=np.arange(3, dtype=np.int32),
     names=(NodeName("prod", "worker-1"), NodeName("prod", "worker-2"), NodeName("", 'a "quoted"\\\nname')),
     time_ms=np.array([999_990_500, 999_998_000, 999_999_000]),
     score=np.array([0.3, 2.25, 1.5], np.float32),
@@ -28,6 +29,7 @@ SNAPSHOT = Snapshot(
     model_version="2026-11-01",
     model_detector="pca",
 )
+NAMES = dict(enumerate(SNAPSHOT.names))
 
 
 def exposition(snapshot: Snapshot = SNAPSHOT, *, now: float = NOW_SECONDS, top_features: int = 2) -> Exposition:
@@ -149,7 +151,7 @@ def scores(*rows: tuple[int, int, float]) -> Scores:
 
 def test_the_newest_score_of_a_node_is_shown_in_whatever_order_they_come() -> None:
     shown = exposition()
-    shown.update(SNAPSHOT.names, scores((1, 999_999_000, 7), (1, 999_998_500, 8), (2, 999_998_000, 9)), "next", "pca")
+    shown.update(NAMES, scores((1, 999_999_000, 7), (1, 999_998_500, 8), (2, 999_998_000, 9)), "next", "pca")
     assert [line.split()[-1] for line in lines(shown, "anomaly_score")] == ["0.3", "7.0", "1.5"]
     assert 'feature="cpu_sec_idle",node="worker-2"} 7.0' in lines(shown, "anomaly_feature_contribution")[0]
 
@@ -157,7 +159,7 @@ def test_the_newest_score_of_a_node_is_shown_in_whatever_order_they_come() -> No
 def test_the_model_that_scores_is_1_and_the_one_before_it_0() -> None:
     shown = exposition()
     for version in ("second", "third", "third"):
-        shown.update(SNAPSHOT.names, Scores.empty(3), version, "pca")
+        shown.update(NAMES, Scores.empty(3), version, "pca")
     assert lines(shown, "anomaly_model_info") == [
         'anomaly_model_info{detector="pca",role="active",version="third"} 1.0',
         'anomaly_model_info{detector="pca",role="before",version="second"} 0.0',
@@ -166,7 +168,13 @@ def test_the_model_that_scores_is_1_and_the_one_before_it_0() -> None:
 
 def test_the_shadow_is_shown_of_nodes_whose_last_row_is_not_old_and_that_are_known() -> None:
     shown = exposition()
-    old = ShadowScores("next", "pca", np.array([1_000, 999_998_000, 0, 999_998_000]), np.full(4, 0.5, np.float32))
+    old = ShadowScores(
+        "next",
+        "pca",
+        np.array([0, 1, 3], np.int32),
+        np.array([1_000, 999_998_000, 999_998_000]),
+        np.full(3, 0.5, np.float32),
+    )
     shown.show_shadow(old)
     assert lines(shown, "anomaly_shadow_score") == [
         'anomaly_shadow_score{cluster="prod",model="next",node="worker-2"} 0.5'
@@ -185,16 +193,16 @@ def over_since(shown: Exposition, node: str) -> list[str]:
 
 def test_a_node_that_stays_over_the_threshold_is_told_with_the_time_since_when() -> None:
     shown = exposition()
-    shown.update(SNAPSHOT.names, scores((0, 999_998_000, 1.5), (0, 999_999_000, 1.1)), "2026-11-01", "pca")
+    shown.update(NAMES, scores((0, 999_998_000, 1.5), (0, 999_999_000, 1.1)), "2026-11-01", "pca")
     assert over_since(shown, "worker-1") == ["999998.0"]
-    shown.update(SNAPSHOT.names, scores((0, 999_999_500, 1.0)), "2026-11-01", "pca")
+    shown.update(NAMES, scores((0, 999_999_500, 1.0)), "2026-11-01", "pca")
     assert over_since(shown, "worker-1") == []
 
 
 def test_a_row_below_the_threshold_between_two_over_it_begins_the_time_anew() -> None:
     shown = exposition()
     rows = scores((1, 999_999_300, 3), (1, 999_999_100, 3), (1, 999_999_200, 1), (1, 999_000_000, 0))
-    shown.update(SNAPSHOT.names, rows, "2026-11-01", "pca")
+    shown.update(NAMES, rows, "2026-11-01", "pca")
     assert over_since(shown, "worker-2") == ["999999.3"]
 
 
@@ -203,7 +211,7 @@ def test_an_alert_is_raised_and_cleared_row_by_row_as_the_one_definition_says() 
     marks = random.choice([0.5, 0.5, 2.0], 400)
     shown = exposition(Snapshot.empty(SNAPSHOT.feature_names))
     for row, value in enumerate(marks):
-        shown.update([NodeName("", "w")], scores((0, 1 + row, value)), "2026-11-01", "pca")
+        shown.update({0: NodeName("", "w")}, scores((0, 1 + row, value)), "2026-11-01", "pca")
         found = find(marks[: row + 1])
         still_open = len(found) and row - found.last[-1] < CLEAR_ROWS
         assert shown.snapshot.raised_ms.tolist() == [1 + found.raised[-1] if still_open else 0]
@@ -212,22 +220,41 @@ def test_an_alert_is_raised_and_cleared_row_by_row_as_the_one_definition_says() 
 def test_a_row_that_is_scored_again_counts_once() -> None:
     shown = exposition(Snapshot.empty(SNAPSHOT.feature_names))
     for value in (2.0, 3.0):
-        shown.update([NodeName("", "w")], scores((0, 1000, value)), "2026-11-01", "pca")
+        shown.update({0: NodeName("", "w")}, scores((0, 1000, value)), "2026-11-01", "pca")
     assert (shown.snapshot.last_over.tolist(), shown.snapshot.raised_ms.tolist()) == ([1], [0])
 
 
 def test_new_nodes_are_shown_beside_the_others() -> None:
     shown = exposition()
     names = [*SNAPSHOT.names, *(NodeName("new", str(place)) for place in range(9))]
-    shown.update(names, scores((7, 999_999_000, 4)), "2026-11-01", "pca")
+    shown.update(dict(enumerate(names)), scores((7, 999_999_000, 4)), "2026-11-01", "pca")
     assert shown.snapshot.names == tuple(names)
     assert np.isfinite(shown.snapshot.score).tolist() == [True] * 3 + [False] * 4 + [True] + [False] * 4
+
+
+def test_of_a_forgotten_node_nothing_is_shown_nor_of_it_under_the_name_that_has_its_place_then() -> None:
+    shown = exposition()
+    shown.show_shadow(ShadowScores.empty("next", "pca").after(scores((1, 999_999_000, 1), (2, 999_999_000, 2))))
+    shown.forget([1])
+    assert not any("worker-2" in line for line in lines(shown, "anomaly_"))
+    names = {0: NAMES[0], 2: NAMES[2], 3: NodeName("", "new"), 4: NodeName("", "newer")}
+    shown.update(names, Scores.empty(3), "2026-11-01", "pca")
+    assert shown.snapshot.node.tolist() == [0, 2, 3, 4]
+    assert shown.snapshot.time_ms.tolist() == [999_990_500, 999_999_000, 0, 0]
+    assert np.isnan(shown.snapshot.contribution[2]).all()
+    assert not any("new" in line for line in lines(shown, "anomaly_"))
+    shown.update(names, scores((1, 999_999_500, 4), (3, 999_999_500, 0.25)), "2026-11-01", "pca")
+    assert [line for line in lines(shown, "anomaly_") if "new" in line] == [
+        'anomaly_score{cluster="",node="new"} 0.25',
+        'anomaly_last_row_timestamp_seconds{cluster="",node="new"} 999999.5',
+    ]
+    assert (shown.snapshot.over_since_ms[2], shown.snapshot.last_over[2], shown.snapshot.raised_ms[2]) == (0, 0, 0)
 
 
 def test_a_snapshot_stays_as_it_was_taken() -> None:
     shown = exposition()
     before = shown.snapshot
-    shown.update(SNAPSHOT.names, scores((0, 999_999_000, 4)), "2026-11-01", "pca")
+    shown.update(NAMES, scores((0, 999_999_000, 4)), "2026-11-01", "pca")
     assert before.score.tolist() == SNAPSHOT.score.tolist()
     assert before.time_ms.tolist() == SNAPSHOT.time_ms.tolist()
 

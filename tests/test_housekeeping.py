@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.columns import NodeName
 from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import StoreUnavailable
 from receiver.housekeeping import HOUSEKEEPING_SECONDS, IDLE_SERIES_SECONDS, Housekeeping
@@ -128,6 +129,31 @@ def test_a_node_that_has_been_silent_for_days_begins_anew_after_a_restart_too(tm
         assert pipeline.states.snapshot().node.tolist() == [1]
         go_on(pipeline, later_ms + STEP_MS, "gone", "here")
         assert pipeline.states.snapshot().state.tolist() == [[1], [3]]
+
+
+def test_names_that_come_and_go_leave_nothing_and_one_that_comes_back_begins_anew(tmp_path: Path) -> None:
+    days = [NOW_MS + day * 86_400_000 for day in range(12)]
+    with running(tmp_path, retention_days=1, max_sample_age_seconds=10**7) as pipeline:
+        house = Housekeeping(pipeline, NOW_MS)
+        for day, at_ms in enumerate(days):
+            went = [f"pod-{day}-{number}:9100" for number in range(50)] + ["back:9100"] * (day in (0, 10))
+            samples = [series("node_load1", 1.0, at_ms, instance=instance) for instance in ("here:9100", *went)]
+            pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
+            pipeline.flush(at_ms + DEADLINE_MS)
+            if day == 10:
+                back = pipeline.exposition.snapshot
+                assert back.score[back.names.index(NodeName("", "back:9100"))] == pytest.approx(0.01)
+            for _ in range(2):  # their rows, then their names
+                at_ms += IDLE_SERIES_SECONDS * 1000 + HOUSEKEEPING_SECONDS * 1000
+                house.keep(at_ms, at_ms)
+        left = 6 * 50  # of three days of states, and what goes the next time
+        for known in (pipeline.table.nodes, pipeline.store.nodes(), pipeline.exposition.snapshot.node):
+            assert len(known) <= left
+        assert len(pipeline.exposition._shown.time_ms) <= 2 * left
+        assert pipeline.table.nodes == pipeline.store.nodes()
+    with running(tmp_path, at_ms, retention_days=1) as pipeline:
+        assert pipeline.table.next_node == 12 * 50 + 3
+        assert len(pipeline.exposition.snapshot.names) <= left
 
 
 def test_how_far_a_feature_is_from_the_models_training_is_exposed(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_series_has_its_term_and_target(table: SeriesTable) -> None:
     series = table.resolve(LOAD)
     assert CATALOGUE.terms[table.term[series]].metric == "node_load1"
     assert table.targets[table.target[series]].key == ("node", "a:9100")
-    assert table.nodes == [NodeName("", "a:9100")]
+    assert table.nodes == {0: NodeName("", "a:9100")}
 
 
 def test_series_of_one_instance_and_two_jobs_are_two_targets_of_one_node(table: SeriesTable) -> None:

@@ -98,6 +98,7 @@ def test_what_it_knows_of_a_node_is_forgotten_when_the_node_is_silent_for_days(t
         assert len(shown(pipeline, "anomaly_shadow_score")) == 2
         send(pipeline, later + 1, "b:9100")
         beside.step()
+        assert len(beside._shown.node) == 1
         send(pipeline, later + 2, "a:9100", "b:9100")
         beside.step()
         assert [line[-4:] for line in shown(pipeline, "anomaly_shadow_score")] == ["5.01", "5.03"]

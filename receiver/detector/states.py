@@ -3,9 +3,8 @@
 In: `Rows`, any number of them for a node, in any order. Out: `Scores` in the rows' order. A node's rows are
 stepped in time order; one that is not newer than the node's last scored row is left out: it can be stored, but
 the state is past it. Costs one step of the model for each *wave*: the first row of every node, then the second of
-those that have two, and so on; and memory of S floats and 16 bytes for each *slot*. A node that is scored has a slot,
-until it is forgotten; then another node gets it. So there are as many slots as nodes were known at once, and a node id
-costs 4 bytes.
+those that have two, and so on; and memory of S floats and 20 bytes a slot of `receiver.slots`. A node has one from its
+first scored row on, until it is forgotten.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from receiver.columns import Float32, Int32, Int64, Rows, Scores
 from receiver.detector.model import Detector
 from receiver.detector.waves import NEVER, NO_ROW, next_wave
 from receiver.errors import ModelError
+from receiver.slots import NONE, Slots
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 # twice as long as the longest mean of the models that ship. Of 10,000 new pods a day, which never come back, it leaves
 # some 30,000.
 STATE_KEPT_MS = 3 * 86_400_000
-
-_NONE = -1  # the slot of a node that has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class NodeStates:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.failed_rows = 0  # on which the model raised, or gave what is no number
-        self._slot = np.empty(0, np.int32)  # by node id
+        self._slots = Slots()
         self._last_ms = np.empty(0, np.int64)  # [slots]; NEVER where the slot is free
         self._oldest = np.empty(0, np.int64)  # [slots] room for `next_wave`
         self._state = np.empty((0, detector.info.state_size), np.float32)  # [slots, S]
@@ -80,7 +78,7 @@ class NodeStates:
 
     def forget(self, node: int) -> None:
         """Have a node begin anew."""
-        self._free(self._known(np.array([node], np.int32)))
+        self._free(np.array([node], np.int32))
 
     def forget_silent(self, wall_ms: int) -> int:
         """Have all begin anew whose last row is `STATE_KEPT_MS` older than the newest of all; the time before it was.
@@ -88,23 +86,20 @@ class NodeStates:
         So nobody is forgotten while no rows come at all, or for a clock that was set; nor for a row from the future.
         """
         before_ms = min(int(self._last_ms.max(initial=0)), wall_ms) - STATE_KEPT_MS
-        known = self._known()
-        self._free(known[self._last_ms[self._slot[known]] < before_ms])
+        self._free(self._slots.node[(self._last_ms != NEVER) & (self._last_ms < before_ms)])
         return before_ms
 
     def last_ms(self, node: Int32) -> Int64:
         """When the last scored row of each of these nodes was; 0 where there was none."""
-        slot = np.full(len(node), _NONE, np.int32)
-        inside = node < len(self._slot)
-        slot[inside] = self._slot[node[inside]]
+        slot = self._slots.of(node)
         last_ms = np.zeros(len(node), np.int64)
-        last_ms[slot != _NONE] = self._last_ms[slot[slot != _NONE]]
+        last_ms[slot != NONE] = self._last_ms[slot[slot != NONE]]
         return last_ms
 
     def snapshot(self, node: Int32 | None = None) -> Snapshot:
         """The states of those of these nodes that have been scored; of all where None."""
-        node = self._known(node)
-        slot = self._slot[node]
+        node = self._slots.nodes if node is None else self._known(node)
+        slot = self._slots.of(node)
         return Snapshot(self.detector.info.version, node, self._last_ms[slot], self._state[slot])
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -145,43 +140,26 @@ class NodeStates:
         self._state[slot] = np.where(sound[:, None], result.next_state, self.detector.initial_state)
         return _Scored(row[sound], result.score[sound], result.contribution[sound])
 
-    def _known(self, node: Int32 | None = None) -> Int32:
-        """Those of these nodes that have a slot; all that have one where None."""
-        if node is None:
-            return np.flatnonzero(self._slot != _NONE).astype(np.int32)
-        node = node[node < len(self._slot)]
-        known: Int32 = node[self._slot[node] != _NONE]
+    def _known(self, node: Int32) -> Int32:
+        """Those of these nodes that have a slot."""
+        known: Int32 = node[self._slots.of(node) != NONE]
         return known
 
     def _free(self, node: Int32) -> None:
         """Take these nodes' slots."""
-        slot = self._slot[node]
+        slot = self._slots.give_back(node)
         self._last_ms[slot] = NEVER
         self._state[slot] = self.detector.initial_state
-        self._slot[node] = _NONE
 
     def _slots_for(self, node: Int32) -> Int32:
         """The slots of these nodes, which are scored now; a node that has none gets one."""
-        ids = int(node.max()) + 1
-        if ids > len(self._slot):
-            more = max(ids, 2 * len(self._slot)) - len(self._slot)
-            self._slot = np.concatenate([self._slot, np.full(more, _NONE, np.int32)])
-        slot: Int32 = self._slot[node]
-        if (slot == _NONE).any():
-            new = np.unique(node[slot == _NONE])
-            self._make_room(len(new))
-            self._slot[new] = np.flatnonzero(self._last_ms == NEVER)[: len(new)]
-            slot = self._slot[node]
-        return slot
-
-    def _make_room(self, slots: int) -> None:
-        """Have so many free slots."""
-        have, known = len(self._last_ms), int(np.count_nonzero(self._last_ms != NEVER))
-        if known + slots > have:
-            more = max(known + slots, 2 * have) - have
+        slot = self._slots.take(node)
+        more = len(self._slots) - len(self._last_ms)
+        if more:
             self._last_ms = np.concatenate([self._last_ms, np.full(more, NEVER, np.int64)])
             self._oldest = np.concatenate([self._oldest, np.full(more, NO_ROW, np.int64)])
             self._state = np.concatenate([self._state, np.tile(self.detector.initial_state, (more, 1))])
+        return slot
 
 
 @dataclass(frozen=True, slots=True)

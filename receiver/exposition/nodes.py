@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -23,6 +24,7 @@ from receiver.columns import Float32, Int64, NodeName, Scores
 from receiver.exposition.metrics import Metrics
 from receiver.exposition.shadow import ShadowScores
 from receiver.exposition.snapshot import EXPOSED_DECIMALS, Snapshot, fresh, show
+from receiver.slots import NONE, Slots
 
 
 class Exposition:
@@ -67,45 +69,65 @@ class Exposition:
     def snapshot(self) -> Snapshot:
         """What is shown now: a copy, safe from any thread. Costs 140 bytes a node; a scrape or a page takes one."""
         with self._lock:
-            nodes = len(self._names)
+            node = self._slots.nodes
+            slot = self._slots.of(node)
             return replace(
                 self._shown,
-                names=tuple(self._names),
-                time_ms=self._shown.time_ms[:nodes].copy(),
-                score=self._shown.score[:nodes].copy(),
-                contribution=self._shown.contribution[:nodes].copy(),
-                over_since_ms=self._shown.over_since_ms[:nodes].copy(),
-                last_over=self._shown.last_over[:nodes].copy(),
-                raised_ms=self._shown.raised_ms[:nodes].copy(),
+                node=node,
+                names=tuple(map(self._names.__getitem__, node.tolist())),
+                time_ms=self._shown.time_ms[slot],
+                score=self._shown.score[slot],
+                contribution=self._shown.contribution[slot],
+                over_since_ms=self._shown.over_since_ms[slot],
+                last_over=self._shown.last_over[slot],
+                raised_ms=self._shown.raised_ms[slot],
             )
 
     def show(self, snapshot: Snapshot) -> None:
         """Replace what is shown."""
         with self._lock:
-            self._names = list(snapshot.names)
-            self._shown = snapshot.with_room(len(snapshot.names))
+            self._names = dict(zip(snapshot.node.tolist(), snapshot.names, strict=True))
+            self._slots = Slots()
+            self._slots.take(snapshot.node)
+            self._shown = snapshot.with_room(len(self._slots))
+
+    def forget(self, nodes: Sequence[int]) -> None:
+        """Show nothing of these nodes any more."""
+        with self._lock:
+            for node in nodes:
+                self._names.pop(node, None)
+            slot = self._slots.give_back(np.array(nodes, np.int32))
+            shown = self._shown
+            for zeroed in (shown.time_ms, shown.over_since_ms, shown.last_over, shown.raised_ms):
+                zeroed[slot] = 0
+            shown.score[slot] = np.nan
+            shown.contribution[slot] = np.nan
 
     def show_mutes(self, until_ms: Mapping[NodeName, int]) -> None:
         """Replace what is shown of mutes; one that is over is not shown."""
         self._muted_until_ms = until_ms
 
     def show_shadow(self, shadow: ShadowScores | None) -> None:
-        """Replace what is shown of a candidate in the shadow; its nodes have the ids of those that are shown."""
+        """Replace what is shown of a candidate in the shadow."""
         self._shadow = shadow
 
-    def update(self, names: Sequence[NodeName], scores: Scores, model_version: str, model_detector: str) -> None:
-        """Show scores that are not older than what is shown of their nodes; `names` are of all nodes, by id.
+    def update(self, names: dict[int, NodeName], scores: Scores, model_version: str, model_detector: str) -> None:
+        """Show scores that are not older than what is shown of their nodes; `names` are of all nodes, by id, ascending.
 
-        Costs what the scores cost, however many nodes there are.
+        A score of a node that is not among them is left out. Costs what the scores cost, however many nodes there are.
         """
         order = np.argsort(scores.time_ms, kind="stable")
         with self._lock:
-            self._names.extend(names[len(self._names) :])
-            if len(self._names) > len(self._shown.time_ms):
-                self._shown = self._shown.with_room(2 * len(self._names))
-            shown = self._shown
+            newest = next(reversed(self._names), -1)
+            new = list(takewhile(lambda node: node > newest, reversed(names)))[::-1]
+            if new:
+                self._names |= {node: names[node] for node in new}
+                self._slots.take(np.array(new, np.int32))
+                if len(self._slots) > len(self._shown.time_ms):
+                    self._shown = self._shown.with_room(len(self._slots))
+            shown, slot = self._shown, self._slots.of(scores.node)
             show(
-                *(order, scores.node, scores.time_ms, scores.score, scores.contribution),
+                *(order[slot[order] != NONE], slot, scores.time_ms, scores.score, scores.contribution),
                 *(shown.time_ms, shown.score, shown.contribution),
                 *(shown.over_since_ms, shown.last_over, shown.raised_ms),
             )
@@ -155,10 +177,11 @@ class Exposition:
             model.add_metric((snapshot.version_before, snapshot.detector_before, "before"), 0.0)
         if (beside := self._shadow) is not None:
             model.add_metric((beside.version, beside.detector, "shadow"), 0.0)
-            known = len(snapshot.names)
-            nodes = fresh(beside.time_ms[:known], beside.score[:known], now_ms, self.staleness_seconds)
-            for node, value in zip(nodes.tolist(), _decimals(beside.score[nodes]), strict=True):
-                shadow.add_metric((*snapshot.names[node], beside.version), value)
+            name_of = dict(zip(snapshot.node.tolist(), snapshot.names, strict=True))
+            nodes = fresh(beside.time_ms, beside.score, now_ms, self.staleness_seconds)
+            for node, value in zip(beside.node[nodes].tolist(), _decimals(beside.score[nodes]), strict=True):
+                if node in name_of:
+                    shadow.add_metric((*name_of[node], beside.version), value)
         return families
 
     def render(self, accept: str) -> tuple[bytes, str]:

@@ -22,9 +22,10 @@ _CLEARING = (1 << CLEAR_ROWS) - 1
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known of every node after a flush; position = node id. N nodes, F features."""
+    """What is known of every node after a flush. N nodes, F features."""
 
-    names: tuple[NodeName, ...]
+    node: Int32  # [N] ids, ascending
+    names: tuple[NodeName, ...]  # of these
     time_ms: Int64  # [N] of the last row; 0 where there was none
     score: Float32  # [N] of that row, 1.0 is the alarm threshold; NaN where there is none
     contribution: Float32  # [N, F] what each feature adds to the score; NaN where none was computed
@@ -42,6 +43,7 @@ class Snapshot:
     def empty(cls, feature_names: Sequence[str] = (), model_version: str = "", model_detector: str = "") -> Self:
         """No nodes yet."""
         return cls(
+            node=np.empty(0, np.int32),
             names=(),
             time_ms=np.empty(0, np.int64),
             score=np.empty(0, np.float32),
@@ -55,7 +57,7 @@ class Snapshot:
         )
 
     def with_room(self, nodes: int) -> Snapshot:
-        """Copies that have room for so many nodes, of which the last ones have no score."""
+        """Copies of all but ids and names that have room for so many nodes, of which the last ones have no score."""
         more = nodes - len(self.time_ms)
         return replace(
             self,
@@ -68,7 +70,7 @@ class Snapshot:
         )
 
     def fresh(self, now_ms: int, staleness_seconds: float) -> Int64:
-        """Ids of the nodes with a score whose last row is not older than the limit."""
+        """Where the nodes with a score stand whose last row is not older than the limit."""
         return fresh(self.time_ms, self.score, now_ms, staleness_seconds)
 
     def top_features(self, nodes: Int64, most: int) -> list[list[tuple[str, float]]]:

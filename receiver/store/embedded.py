@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -193,6 +193,19 @@ class EmbeddedStore(EmbeddedReader):
         with transaction(self._connection):
             self._insert_nodes(nodes)
         self._names.update(nodes)
+
+    def forget_nodes(self, silent: Collection[int]) -> list[int]:
+        """Delete the names of those of these nodes, which have no series, of which nothing is left; which went.
+
+        The highest id stays, so that none is ever given again.
+        """
+        with transaction(self._connection):
+            found = self._connection.execute(self._tables.only_named).fetchall()
+            gone = [id_ for (id_,) in found if id_ in silent]
+            self._connection.executemany("DELETE FROM nodes WHERE id = ?", [(id_,) for id_ in gone])
+        for id_ in gone:
+            del self._names[id_]
+        return gone
 
     def write(self, finished: Finished) -> None:
         """Write rows, fills, scores and how far the journal is consumed, in one transaction."""

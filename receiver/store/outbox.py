@@ -42,6 +42,8 @@ TRIM_INTERVAL_MS = 10_000
 STATES_INTERVAL_MS = 10_000
 TRIM_ROWS = 10_000
 RETENTION_INTERVAL_MS = 3_600_000
+# A connection that is older is made anew, and what both ends remember of nodes that are gone goes with it.
+CONNECTION_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Outbox:
         self._target: RowStore | None = None
         # What the last step read beyond its own block. Of a row that has changed since, the newer form comes later.
         self._ahead: Pending | None = None
+        self._connected_ms = 0
         self._named: set[int] = set()  # node ids that the target knows
         self._states_ms: dict[int, int] = {}  # of each node, the state that was passed on last
         self._next_states_ms = 0
@@ -96,9 +99,13 @@ class Outbox:
                 # Losing a watermark in a power cut repeats a block; so it needs no sync of its own.
                 self._source = PendingReader.open(self._path, self._catalogue, sync="normal")
             block, self._ahead = self._ahead or self._source.pending(BLOCK_ROWS), None
+            if now_ms >= self._connected_ms + CONNECTION_MS:
+                self._disconnect()
             if self._target is None:
-                self._target = self._connect()
+                self._target, self._connected_ms = self._connect(), now_ms
                 self._named.clear()
+                names = self._source.nodes()
+                self._states_ms = {node: ms for node, ms in self._states_ms.items() if node in names}
             ahead = self._pass_on(block, self._source, self._target) if len(block) else None
             if now_ms >= self._next_retention_ms:
                 self._target.delete_before(now_ms - self._retention_ms)

@@ -166,7 +166,7 @@ class Refill:
         """Names are in the damaged file twice; ids without one get one, or other nodes would take their rows over."""
         lines = []
         chosen = {}
-        for id_, names in self._names.items():
+        for id_, names in sorted(self._names.items(), reverse=True):  # a name that came back has the higher id
             if len(set(names)) > 1:
                 known = self._names_in_series()
                 names.sort(key=lambda name: name not in known)

@@ -172,6 +172,7 @@ class Tables:
     delete_scores: str  # [before_ms, limit]
     delete_sample: str  # [change]
     delete_score: str  # [change]
+    only_named: str  # [] ids of nodes of which there is neither row, score, state, label nor mute; not of the last one
 
 
 def tables_of(catalogue: Catalogue) -> Tables:
@@ -219,6 +220,13 @@ def tables_of(catalogue: Catalogue) -> Tables:
         delete_scores=delete(scores),
         delete_sample=f"DELETE FROM {samples} WHERE change = ?",
         delete_score=f"DELETE FROM {scores} WHERE change = ?",
+        # A node has no row that is newer than its last, so that one look at the oldest of all tells.
+        only_named=(
+            "SELECT id FROM nodes WHERE id < (SELECT MAX(id) FROM nodes) "
+            f"AND last_row_ms < COALESCE((SELECT MIN(oldest) FROM (SELECT MIN(time_ms) AS oldest FROM {samples} "
+            f"UNION ALL SELECT MIN(time_ms) FROM {scores})), {2**63 - 1}) AND id NOT IN (SELECT node FROM states) "
+            "AND (cluster, name) NOT IN (SELECT cluster, node FROM labels UNION SELECT cluster, node FROM mutes)"
+        ),
     )
 
 

@@ -120,8 +120,8 @@ def router(service: Service) -> APIRouter:
             raise HTTPException(
                 400, "since must be before until, and at most 24 hours before; `nodescore export` does more"
             )
-        index, name = _find(service, node, cluster)
-        history = service.history(since_ms, until_ms, [index])
+        id_, name = _find(service, node, cluster)
+        history = service.history(since_ms, until_ms, [id_])
         pairs = zip(history.time_ms.tolist(), history.score.tolist(), strict=True)
         points = [Point(time_ms=time_ms, score=round(score, 6)) for time_ms, score in pairs if np.isfinite(score)]
         return ScoresAnswer(cluster=name.cluster, node=name.node, points=points)
@@ -142,8 +142,9 @@ def _answer(snapshot: Snapshot, node: int, top: Sequence[tuple[str, float]], hel
 
 
 def _find(service: Service, node: str, cluster: str | None) -> tuple[int, NodeName]:
-    names = service.exposition.snapshot.names
-    found = [(i, name) for i, name in enumerate(names) if name.node == node and cluster in (None, name.cluster)]
+    snapshot = service.exposition.snapshot
+    known = zip(snapshot.node.tolist(), snapshot.names, strict=True)
+    found = [(id_, name) for id_, name in known if name.node == node and cluster in (None, name.cluster)]
     if not found:
         where = "" if cluster is None else f" in cluster {cluster!r}"
         raise HTTPException(404, f"no node {node!r}{where} is known")

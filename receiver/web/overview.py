@@ -109,7 +109,7 @@ def _now(service: Service, q: str, page: int) -> dict[str, Any]:
     shown = found[(page - 1) * NODES_A_PAGE : page * NODES_A_PAGE].tolist()
     troubles = [component for component in service.status() if component.state != "ok"]
     try:
-        history = service.history(now_ms - HISTORY_MS, now_ms + 1, shown)
+        history = service.history(now_ms - HISTORY_MS, now_ms + 1, snapshot.node[shown].tolist())
     except Unavailable as error:  # the scores of now are in memory, and are what one has come for
         history = Scores.empty(len(snapshot.feature_names))
         troubles.append(Component("history", "degraded", str(error)))
@@ -139,7 +139,7 @@ def _lines(service: Service, snapshot: Snapshot, shown: list[int], history: Scor
             score=float(snapshot.score[node]),
             alert=format_duration(now_ms - raised_ms) if (raised_ms := int(snapshot.raised_ms[node])) else "",
             age=format_duration(now_ms - int(snapshot.time_ms[node])),
-            chart=_chart_of(history, node, now_ms),
+            chart=_chart_of(history, int(snapshot.node[node]), now_ms),
             shares=shares[position],
         )
         for position, node in enumerate(shown)

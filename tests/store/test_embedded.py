@@ -18,6 +18,7 @@ from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreUnavailable
 from receiver.store import JournalRecord, States
 from receiver.store.embedded import EmbeddedStore
+from receiver.store.mutes import Mute
 from receiver.store.reader import EmbeddedReader
 from receiver.store.schema import MIGRATIONS
 from tests.store.data import (
@@ -26,6 +27,7 @@ from tests.store.data import (
     T0,
     catalogue_of,
     finished,
+    label,
     names,
     record,
     rows_of,
@@ -114,6 +116,27 @@ def test_naming_a_node_id_otherwise_is_a_mistake(embedded: EmbeddedStore) -> Non
     embedded.add_nodes({1: PUMP})
     with pytest.raises(ValueError, match="cannot be"):
         embedded.add_nodes({1: NodeName("west", "pump-1")})
+
+
+def test_names_of_which_nothing_is_left_are_deleted_and_no_others(embedded: EmbeddedStore) -> None:
+    embedded.add_nodes({i: NodeName("east", f"pump-{i}") for i in range(1, 10)})
+    for i in range(1, 8):
+        rows = finished([(i, T0, (1, 2, 3))], scores=scores_of((i, T0, 0.5, (1, 2, 3), (NAN,) * 3)))
+        embedded.write(rows)
+    embedded.write(finished([(7, T0 + 5, (1, 2, 3))]))
+    everybody = set(range(1, 10))
+    embedded.save_states(states("v1", 2))
+    embedded.add_label(label(NodeName("east", "pump-3"), T0, T0 + 1))
+    embedded.add_mute(Mute(NodeName("east", "pump-4"), T0 + 1, "", "ann", T0))
+    assert embedded.forget_nodes(everybody) == []  # their rows are there
+    embedded.delete_before(T0 + 5)
+    assert embedded.forget_nodes(everybody - {5}) == [1, 6]  # 8 never had a row, 9 is the last
+    assert embedded.nodes().keys() == {2, 3, 4, 5, 7, 8, 9}
+    embedded.delete_before(T0 + 6)
+    assert embedded.forget_nodes(everybody) == [5, 7]
+    embedded.add_nodes({10: NodeName("east", "pump-7")})
+    embedded.write(finished([(10, T0 + 9, (1, 2, 3))]))
+    assert embedded.last_row_ms() == {2: T0, 3: T0, 4: T0, 10: T0 + 9}
 
 
 def test_states_come_back_as_they_were_saved(embedded: EmbeddedStore) -> None:

@@ -18,7 +18,15 @@ from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import StoreUnavailable
 from receiver.store import Finished, RowStore, States
 from receiver.store.embedded import EmbeddedStore
-from receiver.store.outbox import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, TRIM_INTERVAL_MS, Lag, Outbox, retry_seconds
+from receiver.store.outbox import (
+    CONNECTION_MS,
+    FIRST_RETRY_SECONDS,
+    LAST_RETRY_SECONDS,
+    TRIM_INTERVAL_MS,
+    Lag,
+    Outbox,
+    retry_seconds,
+)
 from receiver.store.pending import Pending, PendingReader, Watermarks
 from tests.store.data import (
     CATALOGUE,
@@ -291,6 +299,23 @@ def test_states_of_nodes_that_are_silent_for_days_are_deleted_there(pair: Pair) 
     left = pair.target.load_states("v1")
     assert left is not None
     assert left.node.tolist() == [2]
+
+
+def test_nothing_is_kept_of_nodes_that_are_forgotten(tmp_path: Path) -> None:
+    with closing(Pair(tmp_path, keep_ms=-1)) as pair:
+        for number in range(10, 60):
+            now_ms = T0 + number * HOUR_MS
+            pair.source.add_nodes({number: NodeName("east", f"pod-{number}")})
+            pair.source.write(finished([(number, now_ms, (1, 2, 3))]))
+            pair.source.save_states(States("v1", np.array([number], "i4"), np.array([now_ms]), np.ones((1, 1), "f4")))
+            pair.drain(now_ms)
+            pair.source.forget_nodes(set(range(number)))
+            pair.source.forget_states(now_ms)
+        pair.drain(now_ms + CONNECTION_MS)
+        assert pair.outbox._states_ms.keys() == {58, 59}
+        assert pair.outbox._named == set()
+        assert pair.target is not None
+        assert len(stored_rows(pair.target)) == 50
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])

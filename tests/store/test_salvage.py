@@ -16,9 +16,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.journal import encode
+from receiver.store.refill import Refill
 from receiver.store.wal import read_log
 from tests.store.data import CATALOGUE, T0, catalogue_of, record, stored_rows, stored_scores
 from tests.store.used import SERIES, use
@@ -218,6 +220,15 @@ def test_names_of_nodes_are_taken_from_their_index(used: Used, closed: Path) -> 
     erase(closed / NAME, pages_of(closed / NAME, "nodes"))
     with opened(closed) as store:
         assert everything(used, store)
+
+
+def test_a_name_that_was_forgotten_and_came_back_has_its_later_id(tmp_path: Path) -> None:
+    with closing(Refill(tmp_path / NAME, CATALOGUE, CATALOGUE.feature_names)) as into:
+        into.put(("nodes", (1, "east", "pump-1", T0)))
+        into.put(("nodes", (9, "east", "pump-1", None)))
+        into.finish()
+    with opened(tmp_path) as store:
+        assert store.nodes() == {9: NodeName("east", "pump-1")}
 
 
 def test_series_whose_labels_are_lost_keep_their_ids(used: Used, closed: Path) -> None:

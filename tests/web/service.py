@@ -54,6 +54,7 @@ class HeldService:
         contribution = np.tile(np.linspace(0.4, 0.0, len(FEATURES), dtype=np.float32), (len(names), 1))
         snapshot = replace(
             Snapshot.empty(FEATURES, "2026-11-01", "pca"),
+            node=np.arange(len(names), dtype=np.int32),
             names=names,
             time_ms=np.full(len(names), NOW_MS - 2_000),
             score=last,

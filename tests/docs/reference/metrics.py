@@ -67,7 +67,7 @@ def _shown() -> list[Metric]:
     )
     row = np.ones((1, len(features)), np.float32)
     scores = Scores(np.zeros(1, np.int32), np.array([TIME_MS]), np.full(1, 2, np.float32), row, row)
-    exposition.update([NODE], scores, "version", "detector")
+    exposition.update({0: NODE}, scores, "version", "detector")
     exposition.show_mutes({NODE: 2 * TIME_MS})
     exposition.show_shadow(ShadowScores.empty("shadow", "detector").after(scores))
     exposition.metrics.feature_drift.labels(ANY)
