@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException
@@ -84,10 +85,8 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/{version}", summary="One version, with its card", responses=refusals(404))
     def model(version: str) -> CardAnswer:
-        found = next((one for one in service.models() if one.version.version == version), None)
-        if found is None:
-            raise HTTPException(404, f"there is no model {version!r}")
-        return CardAnswer(**_fields(found), card=dict(found.version.card))
+        one = found(service.models(), version)
+        return CardAnswer(**_fields(one), card=dict(one.version.card))
 
     @routes.post(
         "/rollback", summary="Back to the version that was active before", dependencies=[Depends(json_from_here)]
@@ -112,6 +111,14 @@ def router(service: Service) -> APIRouter:
         return _shadowing(service.end_shadow(version, change.by, change.reason))
 
     return routes
+
+
+def found(listed: Iterable[Listed], version: str) -> Listed:
+    """The one of this name; 404 where there is none."""
+    for one in listed:
+        if one.version.version == version:
+            return one
+    raise HTTPException(404, f"there is no model {version!r}")
 
 
 def _fields(listed: Listed) -> dict[str, Any]:

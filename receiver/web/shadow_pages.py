@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, Response
 
-from receiver.registry import Listed
 from receiver.store.models import MAX_NAME_CHARACTERS
 from receiver.web.forms import answered, fields, read
-from receiver.web.models import Change
+from receiver.web.models import Change, found
 from receiver.web.protocol import Service
 from receiver.web.rendering import environment, page
 
@@ -27,7 +26,7 @@ def router(service: Service) -> APIRouter:
 
     def show(version: str, given: Mapping[str, str], fault: str = "", status: int = 200) -> HTMLResponse:
         listed = service.models()
-        of = _found(listed, version)
+        of = found(listed, version)
         others = [one.version.version for one in listed if one.state == "shadow" and one is not of]
         body = form.render(candidate=version, state=of.state, others=others, given=given, fault=fault)
         return page(body, status)
@@ -51,11 +50,3 @@ def router(service: Service) -> APIRouter:
         return answered(change, lambda fault, status: show(version, said, fault, status))
 
     return routes
-
-
-def _found(listed: list[Listed], version: str) -> Listed:
-    """The one of this name; 404 where there is none."""
-    for one in listed:
-        if one.version.version == version:
-            return one
-    raise HTTPException(404, f"there is no model {version!r}")
