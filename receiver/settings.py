@@ -46,6 +46,9 @@ MAX_LABELS = 128
 MAX_SERIES_PER_REQUEST = 100_000
 # Texts of a version 2 request, which its series share: ten for each series at most, where nothing is shared.
 MAX_SYMBOLS_PER_REQUEST = 1_000_000
+# The message of one series that is parsed in full, which takes up to a hundred times as much memory. 10,000 samples of
+# a sender that catches up have 160 KiB, a histogram of some hundred buckets has a few.
+MAX_SERIES_BYTES = 1024 * 1024
 # All label bytes of one kept series: node_exporter's have 100 to 300.
 MAX_LABEL_BYTES = 8 * 1024
 # Faults named in the body of a 400: more would only repeat themselves.

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from receiver.columns import Float64, Int32, Int64, Samples
+from receiver.columns import Bool, Float64, Int32, Int64, Samples
 from receiver.replicas import Replicas
 from receiver.settings import MAX_FAULTS_NAMED, MAX_FUTURE_SECONDS
 
@@ -96,17 +96,23 @@ class Collector:
         too_new = mine & (time_ms > self.window.newest_ms)
         fine = mine & ~too_old & ~too_new
         if not fine.all():
-            for index in np.flatnonzero(too_old).tolist():
-                text = f"sample at {time_ms[index]} ms is too old: the limit is {self.window.oldest_ms}"
-                self.refuse("too_old", f"series {show(index)}: {text}")
-            for index in np.flatnonzero(too_new).tolist():
-                text = f"sample at {time_ms[index]} ms is in the future: the limit is {self.window.newest_ms}"
-                self.refuse("future", f"series {show(index)}: {text}")
+            self._refuse_samples("too_old", too_old, time_ms, f"is too old: the limit is {self.window.oldest_ms}", show)
+            self._refuse_samples(
+                "future", too_new, time_ms, f"is in the future: the limit is {self.window.newest_ms}", show
+            )
             self.duplicates += len(mine) - int(np.count_nonzero(mine))
             self.samples += len(mine) - int(np.count_nonzero(mine))
             series, time_ms, value = series[fine], time_ms[fine], value[fine]
         self.samples += len(series)
         self._blocks.append(Samples(series, time_ms, value))
+
+    def _refuse_samples(self, reason: Fault, which: Bool, time_ms: Int64, why: str, show: Callable[[int], str]) -> None:
+        (refused,) = np.nonzero(which)
+        named = refused[: MAX_FAULTS_NAMED - len(self.faults)].tolist()
+        for index in named:
+            self.refuse(reason, f"series {show(index)}: sample at {time_ms[index]} ms {why}")
+        if len(refused) > len(named):  # no text is needed any more, and there may be millions
+            self.refuse(reason, "", len(refused) - len(named))
 
     def batch(self) -> Batch:
         """All of it."""

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
 from receiver.series import UNWANTED
-from receiver.settings import MAX_SERIES_PER_REQUEST
+from receiver.settings import MAX_SERIES_BYTES, MAX_SERIES_PER_REQUEST
 from receiver.wire import whole
 from receiver.wire.batch import Collector
 from receiver.wire.fields import Found
@@ -24,10 +24,15 @@ Labels = list[tuple[str, str]]
 Parse = Callable[[bytes], tuple[whole.Series, Labels]]
 
 
-def room(series: int) -> Found:
-    """Arrays for a request of so many series."""
+def check_series(series: int) -> None:
+    """Refuse a request of too many series."""
     if series > MAX_SERIES_PER_REQUEST:
         raise DecodeError(f"the request has {series} series; the limit is {MAX_SERIES_PER_REQUEST}")
+
+
+def room(series: int) -> Found:
+    """Arrays for a request of so many series."""
+    check_series(series)
     return Found(
         counts=np.zeros(3, np.int64),
         spelling=np.empty(series, np.int32),
@@ -61,6 +66,9 @@ def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: Kno
     samples: list[tuple[int, int, int, float]] = []
     labels_of: list[Labels] = []  # of each sample
     for number, one, learn in several:
+        if len(one) > MAX_SERIES_BYTES:
+            out.refuse("malformed", f"series number {number}: {len(one)} bytes; the limit is {MAX_SERIES_BYTES}")
+            continue
         try:
             series, labels = parse(one)
         except (ProtobufDecodeError, ValueError) as error:

@@ -13,7 +13,7 @@ from receiver.errors import DecodeError
 from receiver.wire import scan_v1
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import WriteRequestV1
-from receiver.wire.findings import Labels, collect, room, take_all
+from receiver.wire.findings import Labels, check_series, collect, room, take_all
 from receiver.wire.known import KnownSeries
 from receiver.wire.lookup import words_of
 from receiver.wire.remote_write_v1_pb2 import TimeSeries
@@ -37,9 +37,11 @@ def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
 
 def _open(body: bytes) -> list[bytes]:
     try:
-        return list(WriteRequestV1.FromString(body).timeseries)
+        series = WriteRequestV1.FromString(body).timeseries
     except ProtobufDecodeError as error:
         raise DecodeError(f"the body is not a prometheus.WriteRequest: {error}") from error
+    check_series(len(series))
+    return list(series)
 
 
 def _parse(one: bytes) -> tuple[TimeSeries, Labels]:

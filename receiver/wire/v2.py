@@ -16,14 +16,17 @@ import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from receiver.errors import DecodeError
-from receiver.settings import MAX_SYMBOLS_PER_REQUEST
+from receiver.settings import MAX_DECODED_BYTES, MAX_SYMBOLS_PER_REQUEST
 from receiver.wire import scan_v2
 from receiver.wire.batch import Collector
 from receiver.wire.envelope_pb2 import RequestV2
-from receiver.wire.findings import Labels, collect, room, take_all
+from receiver.wire.findings import Labels, check_series, collect, room, take_all
 from receiver.wire.known import KnownSeries
 from receiver.wire.lookup import words_of
 from receiver.wire.remote_write_v2_pb2 import TimeSeries
+
+# Of a label's name or value in version 1: its tag and length, and half of the label's own.
+_TEXT_FRAME_BYTES = 3
 
 
 def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
@@ -33,8 +36,7 @@ def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
         request = _open(body)
         symbol_count, count, body = len(request.symbols), len(request.timeseries), request.SerializeToString()
     found = room(count)
-    if symbol_count > MAX_SYMBOLS_PER_REQUEST:
-        raise DecodeError(f"the request has {symbol_count} symbols; the limit is {MAX_SYMBOLS_PER_REQUEST}")
+    _check_symbols(symbol_count)
     symbols = scan_v2.Symbols(
         symbol=np.empty((symbol_count, 2), np.int64),
         metric=np.empty(symbol_count, np.int64),
@@ -50,7 +52,7 @@ def decode(body: bytes, known: KnownSeries, out: Collector) -> None:
 
     if symbol_count and symbols.symbol[0, 0] != symbols.symbol[0, 1]:
         raise DecodeError('the first symbol of the request is not ""')
-    collect(found, body, partial(_parse, texts), known, out)
+    collect(found, body, partial(_parse, _Symbols(texts)), known, out)
 
 
 def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
@@ -61,7 +63,7 @@ def decode_whole(body: bytes, known: KnownSeries, out: Collector) -> None:
         raise DecodeError('the first symbol of the request is not ""')
     take_all(
         ((number, one, False) for number, one in enumerate(request.timeseries)),
-        partial(_parse, lambda: symbols),
+        partial(_parse, _Symbols(lambda: symbols)),
         known,
         out,
     )
@@ -72,25 +74,46 @@ def _open(body: bytes) -> RequestV2:
         request = RequestV2.FromString(body)
     except ProtobufDecodeError as error:
         raise DecodeError(f"the body is not an io.prometheus.write.v2.Request: {error}") from error
+    check_series(len(request.timeseries))
+    _check_symbols(len(request.symbols))
     return RequestV2(symbols=request.symbols, timeseries=request.timeseries)
 
 
-def _parse(symbols: Callable[[], list[bytes]], one: bytes) -> tuple[TimeSeries, Labels]:
+def _check_symbols(symbols: int) -> None:
+    if symbols > MAX_SYMBOLS_PER_REQUEST:
+        raise DecodeError(f"the request has {symbols} symbols; the limit is {MAX_SYMBOLS_PER_REQUEST}")
+
+
+def _parse(symbols: _Symbols, one: bytes) -> tuple[TimeSeries, Labels]:
     series = TimeSeries.FromString(one)
-    labels = _labels(series.labels_refs, symbols())
+    labels = symbols.labels(series.labels_refs)
     for exemplar in series.exemplars:
-        _labels(exemplar.labels_refs, symbols())
+        symbols.labels(exemplar.labels_refs)
     if series.samples and series.histograms:
         raise ValueError("both samples and histograms")
     return series, labels
 
 
-def _labels(refs: Sequence[int], symbols: list[bytes]) -> Labels:
-    """Names and values; ValueError says what is wrong with the references or the text."""
-    if len(refs) % 2:
-        raise ValueError(f"{len(refs)} label references; names and values come in pairs")
-    largest = max(refs, default=0)
-    if refs and largest >= len(symbols):
-        raise ValueError(f"label reference {largest}; the request has {len(symbols)} symbols")
-    texts = [symbols[ref].decode() for ref in refs]
-    return list(zip(texts[::2], texts[1::2], strict=True))
+class _Symbols:
+    """The texts of a request. A reference has one byte and may stand for megabytes, as often as there are references.
+
+    So the labels that are written out have as many bytes together as a version 1 request may have, and no more.
+    """
+
+    def __init__(self, texts: Callable[[], list[bytes]]) -> None:
+        self._texts = texts
+        self._left_bytes = MAX_DECODED_BYTES
+
+    def labels(self, refs: Sequence[int]) -> Labels:
+        """Names and values; ValueError says what is wrong with the references or the text. Raises `DecodeError`."""
+        texts = self._texts()
+        if len(refs) % 2:
+            raise ValueError(f"{len(refs)} label references; names and values come in pairs")
+        largest = max(refs, default=0)
+        if refs and largest >= len(texts):
+            raise ValueError(f"label reference {largest}; the request has {len(texts)} symbols")
+        self._left_bytes -= sum(len(texts[ref]) + _TEXT_FRAME_BYTES for ref in refs)
+        if self._left_bytes < 0:
+            raise DecodeError(f"the labels of the request, written out, have over {MAX_DECODED_BYTES} bytes")
+        written = [texts[ref].decode() for ref in refs]
+        return list(zip(written[::2], written[1::2], strict=True))

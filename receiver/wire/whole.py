@@ -61,7 +61,7 @@ def label_fault(labels: Iterable[tuple[str, str]]) -> str:
         if not name:
             return "a label has no name"
         if name in seen:
-            return f"label {name!r} stands twice"
+            return f"label {_cut(name)!r} stands twice"
         seen.add(name)
         named = named or (name == "__name__" and value != "")
     return "" if named else "it has no metric name (label __name__)"
@@ -76,13 +76,20 @@ def kept_fault(labels: Sequence[tuple[str, str]]) -> str:
         return f"{size_bytes} bytes of labels; the limit is {MAX_LABEL_BYTES}"
     for name, value in labels:
         if "\0" in name or "\0" in value:
-            return f"label {name!r} holds a NUL character"
+            return f"label {_cut(name)!r} holds a NUL character"
     return ""
 
 
 def shown(labels: Sequence[tuple[str, str]]) -> str:
     """A label set as PromQL writes it, cut to a readable length."""
     name = next((value for label, value in labels if label == "__name__"), "")
-    rest = ", ".join(f"{label}={value!r}" for label, value in labels if label != "__name__")
-    text = f"{name}{{{rest}}}"
+    # A label has a character at the least: no more of them would be shown.
+    rest = ", ".join(
+        f"{_cut(label)}={_cut(value)!r}" for label, value in labels[:_SHOWN_CHARACTERS] if label != "__name__"
+    )
+    text = f"{_cut(name)}{{{rest}}}"
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+def _cut(text: str) -> str:
+    return text[:_SHOWN_CHARACTERS]
