@@ -81,4 +81,4 @@ def _audited(seen: Seen, moments: int, random: np.random.Generator) -> Iterator[
 
 def _label(seen: Seen, first: int, last: int, attack: bool) -> Label:
     start_ms, end_ms = int(seen.time_ms[first]), int(seen.time_ms[last])
-    return Label(seen.name, start_ms, end_ms, attack, None, "", "operator", end_ms)
+    return Label(seen.name, start_ms, end_ms, attack, None, "", "operator", int(seen.time_ms[-1]))
