@@ -6,7 +6,7 @@ in the collector; the labels of new series among the known ones. Raises `DecodeE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -19,7 +19,12 @@ from receiver.wire.batch import Collector
 from receiver.wire.fields import Found
 from receiver.wire.known import KnownSeries
 
+# Parsed ones that are held before they become columns; each takes some 200 bytes until then.
+SAMPLES_AT_ONCE = 10_000
+
 Labels = list[tuple[str, str]]
+# Series, replica, time, value, and the labels for an error text.
+Parsed = tuple[int, int, int, float, Labels]
 # The message of one series → itself and its labels; raises protobuf's `DecodeError` or `ValueError`.
 Parse = Callable[[bytes], tuple[whole.Series, Labels]]
 
@@ -63,8 +68,7 @@ def collect(found: Found, body: bytes, parse: Parse, known: KnownSeries, out: Co
 
 def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: KnownSeries, out: Collector) -> None:
     """Parse series in full: the number of each in its request, its message, and whether its labels are learnt."""
-    samples: list[tuple[int, int, int, float]] = []
-    labels_of: list[Labels] = []  # of each sample
+    samples: list[Parsed] = []
     for number, one, learn in several:
         if len(one) > MAX_SERIES_BYTES:
             out.refuse("malformed", f"series number {number}: {len(one)} bytes; the limit is {MAX_SERIES_BYTES}")
@@ -83,15 +87,20 @@ def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: Kno
         if series_id == UNWANTED:
             out.samples += len(series.samples)
             continue
-        for sample in series.samples:
-            samples.append((series_id, replica, sample.timestamp, sample.value))
-            labels_of.append(labels)
+        samples += [(series_id, replica, sample.timestamp, sample.value, labels) for sample in series.samples]
+        if len(samples) >= SAMPLES_AT_ONCE:
+            _keep(samples, out)
+            samples = []
     if samples:
-        ids, replicas, time_ms, value = zip(*samples, strict=True)
-        out.keep(
-            np.array(ids, np.int32),
-            np.array(replicas, np.int32),
-            np.array(time_ms, np.int64),
-            np.array(value, np.float64),
-            lambda index: whole.shown(labels_of[index]),
-        )
+        _keep(samples, out)
+
+
+def _keep(samples: Sequence[Parsed], out: Collector) -> None:
+    ids, replicas, time_ms, value, labels = zip(*samples, strict=True)
+    out.keep(
+        np.array(ids, np.int32),
+        np.array(replicas, np.int32),
+        np.array(time_ms, np.int64),
+        np.array(value, np.float64),
+        lambda index: whole.shown(labels[index]),
+    )
