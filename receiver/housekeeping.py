@@ -97,10 +97,9 @@ class Housekeeping:
     def _forget_idle_series(self, now_ms: int) -> None:
         pipeline = self._pipeline
         gone = pipeline.assembler.idle(now_ms - IDLE_SERIES_SECONDS * 1000)
-        pipeline.store.forget_series(gone)
-        pipeline.table.forget(set(gone))
+        pipeline.store.forget_series(pipeline.table.number[gone].tolist())
         pipeline.decoder.forget(gone)
-        pipeline.assembler.forget(gone)
+        pipeline.table.forget(set(gone), pipeline.assembler.forget(gone))
 
     def _forget_names(self) -> None:
         """Of nodes of which nothing is left. Those whose states go now are among them the next time.

@@ -101,16 +101,17 @@ class Pipeline:
 
     def commit(self, batches: Sequence[Batch], now_ms: int) -> None:
         """Write batches to the journal, together, and put their samples into rows."""
-        records = [JournalRecord(now_ms, batch.samples) for batch in batches if len(batch.samples)]
-        if not records:
+        kept = [batch.samples for batch in batches if len(batch.samples)]
+        if not kept:
             return
+        records = [JournalRecord(now_ms, self.table.numbered(samples)) for samples in kept]
         series, nodes = self.table.new()
         numbers = self.store.append(records, [NewSeries(id_, labels) for id_, labels in series.items()], nodes)
         self.table.written(series, nodes)
-        self.metrics.samples_kept.inc(sum(len(record.samples) for record in records))
-        for seq, record in zip(numbers, records, strict=True):
+        self.metrics.samples_kept.inc(sum(map(len, kept)))
+        for seq, samples in zip(numbers, kept, strict=True):
             self.newest_seq = seq
-            self.assembler.add(record.samples, seq, now_ms)
+            self.assembler.add(samples, seq, now_ms)
 
     def ingest(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Batch:
         """Decode and commit one request, where both clocks agree."""

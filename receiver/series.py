@@ -5,14 +5,15 @@ In: the labels of a series that the wire has met for the first time. Out: its id
 *new* series; after that the wire finds the id by the bytes that a sender repeats in every request.
 
 A series is known by its labels without the replica's, however a sender encodes or orders them: a v1 and a v2 sender,
-one that changes, and both of a pair name the same series. Ids are dense and never reused while the process lives, so
-stages keep what they know of a series in arrays indexed by id. Those of nodes are never used again at all, so that
-nothing that is left of one, wherever it is, can pass for another's. Unwanted series cost no memory here.
+one that changes, and both of a pair name the same series. Ids of series and targets are dense, and go to others when
+they are forgotten, so stages keep what they know of a series in arrays indexed by id. What is on disk has its *number*,
+which is never used again, as the ids of nodes are not: nothing that is left of one, wherever it is, can pass for
+another's. Unwanted series cost no memory here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -41,18 +42,23 @@ class SeriesTable:
         self.max_series = max_series
         self.max_nodes = max_nodes
         self.targets: list[Target] = []
+        self.new_targets: list[int] = []  # ids that have a target since the assembler has seen them last
         self.nodes: dict[int, NodeName] = {}  # by id, ascending
         self.next_node = 0
         self._ids: dict[bytes, int] = {}
         self._target_ids: dict[tuple[NodeName, tuple[str, ...]], int] = {}
         self._node_ids: dict[NodeName, int] = {}
-        self.next_id = 0
-        self._new_series: dict[int, tuple[tuple[str, str], ...]] = {}
+        self.next_id = 0  # above all that have been in use
+        self._free_ids: list[int] = []
+        self._free_targets: list[int] = []
+        self._next_number = 0
+        self._new_series: dict[int, tuple[tuple[str, str], ...]] = {}  # by number
         self._new_nodes: dict[int, NodeName] = {}
         self._series_of_node: dict[int, int] = {}
         self._live_nodes = 0  # with series
         self.target: Int32 = np.full(1024, -1, np.int32)  # [ids] target of each series
         self.term: Int32 = np.full(1024, -1, np.int32)  # [ids] catalogue term of each series
+        self.number: Int32 = np.full(1024, -1, np.int32)  # [ids] what the journal calls it
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -76,22 +82,21 @@ class SeriesTable:
         if len(self._ids) >= self.max_series:
             raise LimitReached(f"over the limit of {self.max_series} kept series (max_series)")
         target = self._target(name, self.catalogue.target_of(labels))
-        series = self.next_id
-        self._insert(series, digest, term, target)
-        self._new_series[series] = ordered
-        return series
+        number = self._next_number
+        self._new_series[number] = ordered
+        return self._insert(number, digest, term, target)
 
     def restore(self, nodes: Mapping[int, NodeName], series: Iterable[tuple[int, tuple[tuple[str, str], ...]]]) -> None:
         """Take back what a journal remembers; series that the catalogue no longer wants are left out."""
         for node, name in sorted(nodes.items()):
             self._add_node(node, name)
-        for series_id, ordered in series:
-            self.next_id = max(self.next_id, series_id + 1)
+        for number, ordered in sorted(series):
+            self._next_number = number + 1
             labels = dict(ordered)
             term, entity = self.catalogue.term_of(labels), self.catalogue.entity_of(labels)
             if term is not None and entity is not None:
                 target = self._target(entity, self.catalogue.target_of(labels))
-                self._insert(series_id, _digest(ordered), term, target)
+                self._insert(number, _digest(ordered), term, target)
 
     def new(self) -> tuple[dict[int, tuple[tuple[str, str], ...]], dict[int, NodeName]]:
         """Series and nodes that the journal has not been told of (`written` says that it has)."""
@@ -105,18 +110,29 @@ class SeriesTable:
             self._new_nodes.pop(one, None)
 
     def known(self, samples: Samples) -> Samples:
-        """Those of a journal's samples whose series are named and still wanted."""
-        inside = samples.series < len(self.target)
-        wanted = inside & (self.target[samples.series * inside] >= 0)
-        return Samples(samples.series[wanted], samples.time_ms[wanted], samples.value[wanted])
+        """Those of a journal's samples whose series have been restored, just before, with their ids for numbers."""
+        number = self.number[: self.next_id]
+        series = np.searchsorted(number, samples.series).astype(np.int32)
+        series[series == len(number)] = 0
+        wanted = number[series] == samples.series if len(number) else np.zeros(len(samples), np.bool_)
+        return Samples(series[wanted], samples.time_ms[wanted], samples.value[wanted])
 
-    def forget(self, gone: set[int]) -> None:
-        """Drop series that have not been seen for long; seen again they get new ids, and so do their targets."""
+    def numbered(self, samples: Samples) -> Samples:
+        """Samples as the journal has them: with numbers for ids."""
+        return Samples(self.number[samples.series], samples.time_ms, samples.value)
+
+    def forget(self, gone: set[int], empty_targets: Collection[int] = ()) -> None:
+        """Drop series that have not been seen for long; seen again they are new, and so are their targets.
+
+        Their ids go to others, those of targets too where nothing else is known of these: `empty_targets`, all of them.
+        """
         self._ids = {digest: series for digest, series in self._ids.items() if series not in gone}
         for series in gone:
             self._count(self.targets[self.target[series]].node, -1)
         used = set(self.target[list(self._ids.values())].tolist())
         self._target_ids = {key: target for key, target in self._target_ids.items() if target in used}
+        self._free_ids.extend(gone)
+        self._free_targets = [target for target in empty_targets if target not in used]
 
     def silent_nodes(self) -> set[int]:
         """Nodes that have no series."""
@@ -138,9 +154,14 @@ class SeriesTable:
             node = self.next_node
             self._add_node(node, name)
             self._new_nodes[node] = name
-        self._target_ids[name, key] = len(self.targets)
-        self.targets.append(Target(node, key))
-        return len(self.targets) - 1
+        if not self._free_targets:
+            self._free_targets.append(len(self.targets))
+            self.targets.append(Target(node, key))
+        target = self._free_targets.pop()
+        self.targets[target] = Target(node, key)
+        self._target_ids[name, key] = target
+        self.new_targets.append(target)
+        return target
 
     def _add_node(self, node: int, name: NodeName) -> None:
         self.nodes[node] = name
@@ -153,15 +174,20 @@ class SeriesTable:
         self._series_of_node[node] = before + change
         self._live_nodes += (before + change > 0) - (before > 0)
 
-    def _insert(self, series: int, digest: bytes, term: int, target: int) -> None:
+    def _insert(self, number: int, digest: bytes, term: int, target: int) -> int:
+        series = self._free_ids.pop() if self._free_ids else self.next_id
         if series >= len(self.term):
             self.target = _grown(self.target, series)
             self.term = _grown(self.term, series)
+            self.number = _grown(self.number, series)
         self.target[series] = target
         self.term[series] = term
+        self.number[series] = number
+        self._next_number = number + 1
         self._ids[digest] = series
         self._count(self.targets[target].node, 1)
         self.next_id = max(self.next_id, series + 1)
+        return series
 
 
 def _grown(array: Int32, index: int) -> Int32:

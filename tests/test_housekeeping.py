@@ -145,15 +145,26 @@ def test_names_that_come_and_go_leave_nothing_and_one_that_comes_back_begins_ane
                 assert back.score[back.names.index(NodeName("", "back:9100"))] == pytest.approx(0.01)
             for _ in range(2):  # their rows, then their names
                 at_ms += IDLE_SERIES_SECONDS * 1000 + HOUSEKEEPING_SECONDS * 1000
+                pipeline.flush(at_ms)
                 house.keep(at_ms, at_ms)
         left = 6 * 50  # of three days of states, and what goes the next time
         for known in (pipeline.table.nodes, pipeline.store.nodes(), pipeline.exposition.snapshot.node):
             assert len(known) <= left
         assert len(pipeline.exposition._shown.time_ms) <= 2 * left
         assert pipeline.table.nodes == pipeline.store.nodes()
+        assert pipeline.table.next_id <= 3 * 50
+        assert len(pipeline.table.targets) <= 3 * 50
+        waiting = {"here:9100": 5.0, "late:9100": 6.0}
+        samples = [series("node_load1", value, at_ms, instance=instance) for instance, value in waiting.items()]
+        pipeline.ingest(body(1, samples), HEADERS[1], at_ms)
     with running(tmp_path, at_ms, retention_days=1) as pipeline:
-        assert pipeline.table.next_node == 12 * 50 + 3
+        assert pipeline.table.next_node == 12 * 50 + 4
+        assert pipeline.table.next_id <= 2 * 50
         assert len(pipeline.exposition.snapshot.names) <= left
+        pipeline.flush(at_ms + DEADLINE_MS)
+        (rows,) = pipeline.store.read_rows(at_ms, at_ms + 1)
+        load = rows.raw[:, CATALOGUE.feature_names.index("load1")].tolist()
+        assert {pipeline.table.nodes[node].node: value for node, value in zip(rows.node, load, strict=True)} == waiting
 
 
 def test_how_far_a_feature_is_from_the_models_training_is_exposed(tmp_path: Path) -> None:

@@ -100,17 +100,44 @@ def test_journal_samples_of_series_that_are_no_longer_wanted_are_left_out(table:
     assert table.known(samples).value.tolist() == [1.0]
 
 
-def test_a_forgotten_series_makes_room_and_gets_a_new_id(table: SeriesTable) -> None:
+def test_a_forgotten_series_makes_room_and_gets_a_new_number(table: SeriesTable) -> None:
     for zone in "abc":
         table.resolve({**LOAD, "zone": zone})
-    table.forget({0})
-    assert table.resolve({**LOAD, "zone": "a"}) == 3
+    table.forget({1})
+    series = table.resolve({**LOAD, "zone": "b"})
+    assert (series, table.number[series]) == (1, 3)
+    assert list(table.new()[0]) == [0, 1, 2, 3]
+
+
+def test_ids_stay_few_while_names_come_and_go_and_numbers_are_never_given_again() -> None:
+    table = SeriesTable(CATALOGUE, max_series=10, max_nodes=10)
+    for name in range(100):
+        series = table.resolve({**LOAD, "instance": f"{name}:9100"})
+        assert (table.number[series], table.targets[table.target[series]].node) == (name, name)
+        if name >= 3:
+            oldest = [one for one in range(table.next_id) if table.number[one] == name - 3]
+            table.forget(set(oldest), {int(table.target[oldest[0]])})
+    assert (table.next_id, len(table.targets)) == (4, 4)
+
+
+def test_the_journals_samples_come_back_under_the_ids_of_their_series(table: SeriesTable) -> None:
+    for zone in "abc":
+        table.resolve({**LOAD, "zone": zone})
+    series, nodes = table.new()
+    del series[0]
+    samples = table.numbered(Samples(np.array([2, 0, 1], np.int32), np.zeros(3, np.int64), np.arange(3.0)))
+    again = SeriesTable(CATALOGUE, 3, 2)
+    again.restore(nodes, series.items())
+    known = again.known(samples)
+    assert again.number[known.series].tolist() == [2, 1]
+    assert known.value.tolist() == [0.0, 2.0]
+    assert again.resolve({**LOAD, "zone": "c"}) == known.series[0]
 
 
 def test_a_node_without_series_makes_room_for_another(table: SeriesTable) -> None:
     table.resolve(LOAD)
     table.resolve({**LOAD, "instance": "b:9100"})
     table.forget({0})
-    assert table.resolve({**LOAD, "instance": "c:9100"}) == 2
+    assert table.resolve({**LOAD, "instance": "c:9100"}) == 0
     with pytest.raises(LimitReached, match="max_nodes"):
         table.resolve(LOAD)

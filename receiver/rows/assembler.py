@@ -39,7 +39,18 @@ from receiver.columns import Samples
 from receiver.rows.arriving import place, take
 from receiver.rows.departure import Departure, GivenUp, Leaving
 from receiver.rows.forgetting import forget
-from receiver.rows.held import NONE, move_cells, nothing, with_free_cells, with_free_rows, with_series, with_targets
+from receiver.rows.held import (
+    NONE,
+    OPEN,
+    move_cells,
+    new_series,
+    new_targets,
+    nothing,
+    with_free_cells,
+    with_free_rows,
+    with_series,
+    with_targets,
+)
 from receiver.rows.leaving import leave, leave_again, oldest_seq
 from receiver.rows.letting_go import give_up, held_samples
 from receiver.series import SeriesTable
@@ -74,7 +85,6 @@ class Assembler:
         self._timing = timing
         self._room = room
         self._held = nothing(terms)
-        self._targets = 0
         self._none = Leaving.room(0, terms)
         self._compile()
 
@@ -114,7 +124,7 @@ class Assembler:
     def know_all(self) -> None:
         """Have slots for the series that a journal has brought back, of which no sample has come yet."""
         self._make_room(self._table.next_id)
-        self._held.head["known_targets"] = self._targets
+        self._held.head["known_targets"] = len(self._table.targets)
         target_of = self._table.target
         series = np.flatnonzero(target_of[: self._table.next_id] >= 0).astype(np.int32)
         self._all_of(len(series), lambda begin: place(self._held, target_of, series, begin))
@@ -130,9 +140,14 @@ class Assembler:
         idle: list[int] = np.flatnonzero((series["slot"] != NONE) & (series["arrived_ms"] < before_ms)).tolist()
         return idle
 
-    def forget(self, series: list[int]) -> None:
-        """Let go of idle series; their ids will not come again."""
+    def forget(self, series: list[int]) -> list[int]:
+        """Let go of idle series; all targets that have neither series nor rows now."""
         forget(self._held, self._table.target, np.array(series, np.int32))
+        self._held.series[series] = new_series(1)
+        self._held.head["known_targets"] = 0
+        targets = self._held.targets[: len(self._table.targets)]
+        empty: list[int] = np.flatnonzero((targets["first"] == NONE) & (targets["recent"] == OPEN)).tolist()
+        return empty
 
     def add(self, samples: Samples, seq: int, now_ms: int) -> None:
         """Put the samples of journal record `seq` into their rows."""
@@ -183,11 +198,12 @@ class Assembler:
 
     def _make_room(self, series: int) -> None:
         """Have entries for series below `series`, and for all targets."""
-        targets = len(self._table.targets)
-        self._held = with_targets(with_series(self._held, series), targets)
-        for target in range(self._targets, targets):
+        self._held = with_targets(with_series(self._held, series), len(self._table.targets))
+        for target in self._table.new_targets:
+            self._held.targets[target] = new_targets(1)
             self._held.targets["node"][target] = self._table.targets[target].node
-        self._targets = targets
+            self._held.had[target] = False
+        self._table.new_targets.clear()
 
     def _all_of(self, entries: int, go_on: Callable[[int], int]) -> None:
         """Have a pass go over all entries, with more room whenever it has come to its end."""

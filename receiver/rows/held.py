@@ -138,14 +138,26 @@ def nothing(terms: int) -> Held:
     )
 
 
+def new_series(count: int) -> Records:
+    """Entries of series of which nothing is known."""
+    new = np.zeros(count, SERIES)
+    new["slot"] = new["next"] = NONE
+    return new
+
+
+def new_targets(count: int) -> Records:
+    """Entries of targets of which nothing is known."""
+    new = np.zeros(count, TARGET)
+    new["first"] = new["last"] = new["next_touched"] = new["last_ms"] = new["gone_ms"] = NONE
+    return new
+
+
 def with_series(held: Held, series: int) -> Held:
     """Has entries for series below `series`."""
     more = _growth(len(held.series), series)
     if not more:
         return held
-    new = np.zeros(more, SERIES)
-    new["slot"] = new["next"] = NONE
-    return held._replace(series=np.concatenate((held.series, new)))
+    return held._replace(series=np.concatenate((held.series, new_series(more))))
 
 
 def with_targets(held: Held, targets: int) -> Held:
@@ -153,10 +165,8 @@ def with_targets(held: Held, targets: int) -> Held:
     more = _growth(len(held.targets), targets)
     if not more:
         return held
-    new = np.zeros(more, TARGET)
-    new["first"] = new["last"] = new["next_touched"] = new["last_ms"] = new["gone_ms"] = NONE
     had = np.zeros((more, held.had.shape[1]), np.bool_)
-    return held._replace(targets=np.concatenate((held.targets, new)), had=np.concatenate((held.had, had)))
+    return held._replace(targets=np.concatenate((held.targets, new_targets(more))), had=np.concatenate((held.had, had)))
 
 
 def with_free_rows(held: Held) -> Held:

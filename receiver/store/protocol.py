@@ -14,7 +14,7 @@ Verdict = Literal["TP", "FP", "TN", "FN"]
 
 @dataclass(frozen=True, slots=True)
 class NewSeries:
-    """A kept series that the journal has not named yet; its labels are sorted by name."""
+    """A kept series that the journal has not named yet, by its number; its labels are sorted by name."""
 
     id: int
     labels: tuple[tuple[str, str], ...]

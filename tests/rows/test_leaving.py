@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from receiver.rows.arriving import FEWEST_CELLS
@@ -145,6 +146,28 @@ def test_idle_series_are_forgotten_and_the_others_go_on(bench: Bench) -> None:
     assert raw(departure, CPU) == [1.0]
     bench.depart(T0 + 80_000 + DEADLINE_MS + TORN_HORIZON_MS)
     assert bench.assembler.held_samples == 0
+
+
+def test_a_node_that_has_the_ids_of_one_before_it_leaves_as_on_an_assembler_that_never_knew_that_one(
+    bench: Bench,
+) -> None:
+    bench.warm(DISK_A, LOAD_1, IDLE_0, value=1000.0)
+    later = T0 + 2 * TORN_HORIZON_MS
+    bench.depart(later)
+    bench.table.forget({0, 1, 2}, bench.assembler.forget([0, 1, 2]))
+    fresh = Bench()
+    for one in (bench, fresh):
+        for step, samples in enumerate(([IDLE_0, DISK_A], [DISK_A], [DISK_A, IDLE_0, DISK_B])):
+            at = later + step * 10_000
+            one.send([(labels, at, 7.0 + step) for labels in samples], at, instance="b:9100")
+    assert (bench.table.next_id, len(bench.table.targets)) == (3, 1)
+    for step in range(3):
+        at = later + step * 10_000 + DEADLINE_MS
+        ours, theirs = bench.depart(at), fresh.depart(at)
+        for name in ("time_ms", "raw", "x"):
+            np.testing.assert_array_equal(getattr(ours.rows, name), getattr(theirs.rows, name))
+        assert ours.incomplete.tolist() == theirs.incomplete.tolist()
+        assert ours.rows.node.tolist() == [1] * len(theirs.rows)
 
 
 def test_a_fleet_that_grows_keeps_every_sample(bench: Bench) -> None:
