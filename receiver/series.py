@@ -5,7 +5,7 @@ In: the labels of a series that the wire has met for the first time. Out: its id
 *new* series; after that the wire finds the id by the bytes that a sender repeats in every request.
 
 A series is known by its labels without the replica's, however a sender encodes or orders them: a v1 and a v2 sender,
-one that changes, and both of a pair name the same series.Ids of series and targets are dense, and go to others when
+one that changes, and both of a pair name the same series. Ids of series and targets are dense, and go to others when
 they are forgotten, so stages keep what they know of a series in arrays indexed by id. What is on disk has its *number*,
 above those of all series that are known: no other gets it while the process lives, and after a restart only where it
 had been forgotten, hours after the journal. Ids of nodes are never used again. So nothing that is left of one can pass
