@@ -93,7 +93,7 @@ class Relearning:
         for label in said:
             self.learn(since_ms[label.name][0], label.start_ms)
             self._learnt.add(labelling.digest(label))
-            log.info("%s: what is normal is learnt anew, as a label of %s says", label.name.node, label.author)
+            log.info("%r: what is normal is learnt anew, as a label of %r says", label.name.node, label.author)
 
     def learn(self, node: int, since_ms: int) -> None:
         """Forget what was usual on a node, and learn it from its stored rows since then."""

@@ -191,6 +191,8 @@ class Worker:
             # It waits for the answers of its group, and without this the decoded body, of 32 MiB maybe, would too.
             fault.__cause__ = fault.__context__ = None
             return fault.with_traceback(None)
+        except MemoryError:
+            return Unavailable("there is no memory for this request now; send it again")
         except Exception as fault:
             return fault
 

@@ -89,13 +89,16 @@ def test_of_requests_that_wait_together_each_has_its_own_answer(
         def faulty(content: bytes, headers: dict[str, str], now_ms: int) -> Batch:
             if not content:
                 raise ZeroDivisionError  # a fault of ours
+            if content == b"large":
+                raise MemoryError
             return decode(content, headers, now_ms)
 
         monkeypatch.setattr(service._pipeline, "decode", faulty)
-        good, bad, fault = write(service, request(service.now_ms()), b"no snappy", b"")
+        good, bad, fault, large = write(service, request(service.now_ms()), b"no snappy", b"", b"large")
         assert isinstance(good, Batch)
         assert isinstance(bad, DecodeError)
         assert isinstance(fault, ZeroDivisionError)
+        assert isinstance(large, Unavailable)  # to be sent again: another time there may be room
         assert not service.worker.failed
 
 

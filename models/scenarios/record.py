@@ -25,8 +25,7 @@ from typing import Any
 
 from receiver.catalogue import load
 from receiver.cli.processes import node_exporter, prometheus
-
-KEPT_HEADERS = ("content-type", "content-encoding", "x-prometheus-remote-write-version", "user-agent")
+from receiver.cli.recording import HEADERS
 
 
 def record(
@@ -73,7 +72,7 @@ def sink() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name.lower(): value for name, value in self.headers.items() if name.lower() in KEPT_HEADERS}
+            headers = {name.lower(): value for name, value in self.headers.items() if name.lower() in HEADERS}
             requests.append({"at_ms": _now_ms(), "headers": headers, "body_base64": base64.b64encode(body).decode()})
             self.send_response(204)
             self.end_headers()
