@@ -53,8 +53,7 @@ def export(
     """
     settings, catalogue = options.load(config, data_dir=data_dir, store=store)
     now_ms = int(time.time() * 1000)
-    since_ms = options.instant_ms("--since", since, now_ms)
-    until_ms = options.instant_ms("--until", until, now_ms)
+    since_ms, until_ms = options.span_ms(since, until, now_ms)
     interval_ms = _interval_ms(interval)
     kind = format_ or (Format.parquet if out.suffix.lower() in (".parquet", ".pq") else Format.csv)
     if kind is Format.parquet and out == STDOUT and sys.stdout.isatty():

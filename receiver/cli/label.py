@@ -127,7 +127,7 @@ def list_(
     """
     settings, catalogue = options.load(config, data_dir=data_dir, store=store)
     now_ms = int(time.time() * 1000)
-    since_ms, until_ms = options.instant_ms("--since", since, now_ms), options.instant_ms("--until", until, now_ms)
+    since_ms, until_ms = options.span_ms(since, until, now_ms)
     with reading(settings, catalogue) as reader:
         for one in reader.labels(since_ms, until_ms):
             if node in (None, one.name.node):

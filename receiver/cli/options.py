@@ -58,3 +58,11 @@ def instant_ms(option: str, text: str, now_ms: int) -> int:
         return parse_instant_ms(text, now_ms)
     except ValueError as error:
         raise DataError(f"{option}: {error}") from None
+
+
+def span_ms(since: str, until: str, now_ms: int) -> tuple[int, int]:
+    """The times that `--since` and `--until` name, with some time in between."""
+    since_ms, until_ms = instant_ms("--since", since, now_ms), instant_ms("--until", until, now_ms)
+    if since_ms >= until_ms:
+        raise DataError("--since must be before --until")
+    return since_ms, until_ms

@@ -135,7 +135,7 @@ def router(service: Service) -> APIRouter:
         cluster: Annotated[str | None, Query(max_length=MAX_NAME_CHARACTERS)] = None,
     ) -> LabelsAnswer:
         now_ms = service.now_ms()
-        said = service.feedback.labels(instant("since", since, now_ms), instant("until", until, now_ms))
+        said = service.feedback.labels(*period(since, until, now_ms))
         chosen = [one for one in said.labels if node in (None, one.name.node) and cluster in (None, one.name.cluster)]
         if len(chosen) > MAX_LABELS:
             raise HTTPException(400, f"{len(chosen)} labels; ask for a shorter time, for at most {MAX_LABELS}")
@@ -193,6 +193,14 @@ def instant(name: str, text: str, now_ms: int) -> int:
         return parse_instant_ms(text, now_ms)
     except ValueError as error:
         raise HTTPException(400, f"{name}: {error}") from None
+
+
+def period(since: str, until: str, now_ms: int) -> tuple[int, int]:
+    """The times that the fields of these names have; 400 where there is no time in between."""
+    since_ms, until_ms = instant("since", since, now_ms), instant("until", until, now_ms)
+    if since_ms >= until_ms:
+        raise HTTPException(400, "since must be before until")
+    return since_ms, until_ms
 
 
 def answer(label: Label) -> LabelAnswer:

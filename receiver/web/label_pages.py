@@ -20,7 +20,7 @@ from receiver.errors import NotFound
 from receiver.store import Label
 from receiver.web import feedback
 from receiver.web.author import Author
-from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, Change, NewFeedback, instant
+from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, Change, NewFeedback, period
 from receiver.web.forms import answered, fields, read
 from receiver.web.instants import format_instant, parse_instant_ms
 from receiver.web.protocol import Service
@@ -116,7 +116,8 @@ def _given(service: Service) -> APIRouter:
     @routes.get("/labels")
     def labels(since: Time = "-7d", until: Time = "now", node: Name = "") -> HTMLResponse:
         now_ms = service.now_ms()
-        said = service.feedback.labels(instant("since", since, now_ms), instant("until", until, now_ms) + 1)
+        since_ms, until_ms = period(since, until, now_ms)
+        said = service.feedback.labels(since_ms, until_ms + 1)
         found = [label for label in said.labels if node in ("", label.name.node)]
         shown = found[::-1][:MAX_SHOWN]
         query = {"since": since, "until": until, "node": node}

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from receiver.columns import Int64, Scores
 from receiver.store import Label
 from receiver.web.chart import PANEL, SMALL, Curve, chart, curve, height_of, span
-from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant
+from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant, period
 from receiver.web.nodes import MAX_HISTORY_MS
 from receiver.web.protocol import Service
 from receiver.web.rendering import environment, page
@@ -85,10 +85,9 @@ def router(service: Service) -> APIRouter:
         node: Name, cluster: Name | None = None, since: Time = "-15m", until: Time = "now", at: Time = ""
     ) -> HTMLResponse:
         now_ms = service.now_ms()
-        until_ms = instant("until", until, now_ms)
-        since_ms = instant("since", since, now_ms)
-        if not 0 < until_ms - since_ms <= MAX_HISTORY_MS:
-            raise HTTPException(400, "since must be before until, and at most 24 hours before")
+        since_ms, until_ms = period(since, until, now_ms)
+        if until_ms - since_ms > MAX_HISTORY_MS:
+            raise HTTPException(400, "since must be at most 24 hours before until")
         name = service.feedback.name_of(node, cluster)
         past = service.feedback.past(name, since_ms, until_ms + 1)
         scores = past.scores

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from receiver.columns import Int64, NodeName
 from receiver.exposition import Snapshot
 from receiver.web.description import refusals
-from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant
+from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, period
 from receiver.web.instants import format_instant
 from receiver.web.protocol import Service
 
@@ -115,11 +115,9 @@ def router(service: Service) -> APIRouter:
         until: Annotated[str, Query(max_length=MAX_TIME_CHARACTERS, description="Not included.")] = "now",
     ) -> ScoresAnswer:
         now_ms = service.now_ms()
-        since_ms, until_ms = instant("since", since, now_ms), instant("until", until, now_ms)
-        if not 0 < until_ms - since_ms <= MAX_HISTORY_MS:
-            raise HTTPException(
-                400, "since must be before until, and at most 24 hours before; `nodescore export` does more"
-            )
+        since_ms, until_ms = period(since, until, now_ms)
+        if until_ms - since_ms > MAX_HISTORY_MS:
+            raise HTTPException(400, "since must be at most 24 hours before until; `nodescore export` does more")
         id_, name = _find(service, node, cluster)
         history = service.history(since_ms, until_ms, [id_])
         pairs = zip(history.time_ms.tolist(), history.score.tolist(), strict=True)

@@ -42,6 +42,12 @@ def test_rows_are_chosen_by_time_node_and_number(nodescore: Nodescore, data_dir:
     assert [(row["time"][11:19], row["node"]) for row in rows] == [("08:00:10", "worker-2"), ("08:00:20", "worker-2")]
 
 
+def test_a_time_that_ends_before_it_begins_is_refused(nodescore: Nodescore, data_dir: Path) -> None:
+    said = nodescore("export", "--data-dir", data_dir, "--since", "-1h", "--until", "-2h")
+    assert (said.status, said.out) == (2, "")
+    assert "--since must be before --until" in said.err
+
+
 def test_an_interval_keeps_the_last_row_of_each_node_in_it(nodescore: Nodescore, data_dir: Path) -> None:
     rows = table(nodescore("export", "--data-dir", data_dir, "--interval", "30s").out)
     assert [(row["time"][17:19], row["node"]) for row in rows] == [

@@ -68,6 +68,11 @@ def test_labels_are_found_by_time_node_and_cluster(url: str) -> None:
     }
 
 
+def test_a_time_that_ends_before_it_begins_is_refused(url: str) -> None:
+    refused = httpx.get(f"{url}/labels?since=-1h&until=-2h")
+    assert (refused.status_code, refused.text.strip()) == (400, "since must be before until")
+
+
 def change(url: str, key: object, revision: int, **changed: object) -> httpx.Response:
     body = {name: value for name, value in {**SAID, **changed}.items() if name != "node"}
     return httpx.put(f"{url}/labels/{key}", json={**body, "revision": revision})
@@ -126,7 +131,7 @@ def test_a_withdrawn_label_is_in_its_history_only(url: str) -> None:
                 "last score before is of 2026-11-20T07:59:48.000Z, its first one after is of 2026-11-20T07:59:58.000Z"
             ),
         ),
-        ({"end": "2026-11-20T07:00:00Z"}, 400, "label: ends ("),
+        ({"end": "2026-11-20T07:00:00Z"}, 400, "label: ends before it starts"),
         ({"end": "2026-11-20T08:10:00Z"}, 400, "label: ends in the future"),
         ({"start": "2026-11-01T00:00:00Z"}, 400, "label: is of more than 7 days"),
         ({"start": "noon"}, 400, "start: 'noon' is not a time"),

@@ -104,8 +104,9 @@ def test_a_node_that_is_an_address_is_found(serve: Serve) -> None:
         (
             "nodes/worker-2/scores?since=-2d",
             400,
-            "since must be before until, and at most 24 hours before; `nodescore export` does more\n",
+            "since must be at most 24 hours before until; `nodescore export` does more\n",
         ),
+        ("nodes/worker-2/scores?since=-1h&until=-2h", 400, "since must be before until\n"),
         ("nodes?limit=0", 400, "limit: Input should be greater than or equal to 1\n"),
         ("nothing", 404, "Not Found\n"),
     ],
