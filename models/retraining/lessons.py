@@ -10,9 +10,10 @@ with labels and weights. Costs some passes over the rows.
 - A row that nobody has spoken of is normal, and teaches the less the nearer its score was to an alarm: attacks that
   nobody has marked do not become normal. In and around an alert that nobody has judged, it teaches nothing.
 - How far that goes, audits say, which are labels of rows below the threshold: where every second one finds an attack,
-  what nobody has spoken of teaches nothing, and what was audited stands for all of it (weights by the inverse of how
-  likely a row was to be looked at: Horvitz and Thompson 1952). What looks like a marked attack is then taken for one
-  where baselines learn (`suspects`), and teaches nothing else.
+  what nobody has spoken of teaches nothing. What was audited stands for all of these rows that is not believed, be it
+  for that or for their scores (weights by the inverse of how likely a row was to be looked at: Horvitz and Thompson
+  1952), so that attacks weigh as much beside normal rows as there are. Where audits find attacks, what looks like a
+  marked one is taken for one where baselines learn (`suspects`), and teaches nothing else.
 - How often alerts are false is counted on rows that were drawn: those around labels were not, and are not typical.
   Where operators judge alerts, one that they have not judged is not counted, for it may be right: counted as false, it
   would have the next model miss its like. Where nobody judges any, all are counted, since most alerts of most clusters
@@ -69,16 +70,20 @@ def of(sample: Sample, known: Table | None) -> Lessons:
         alerted[own] = _around_alerts(time_ms / 1000, score)
         unspoken[own] = np.where(alerted[own], 0, np.clip(1 - score, 0, 1))
         spoken += _spoken(labels, time_ms, score, marked[own], own.start)
-    countable = marked | ~alerted
+    countable, unseen = marked | ~alerted, sample.score <= 1
     for one in spoken:
         marked[one.rows] = True
+        unseen[one.rows] &= one.audit
     unspoken[marked] = 0
-    below, trusted = float(unspoken.sum()), _trusted(spoken)
+    trusted = _trusted(spoken)
+    unspoken *= trusted
+    believed = float(unspoken.sum())
     if trusted < 1:
         suspect = suspects.find(table, marked, attack)
         attack |= suspect
         unspoken[suspect] = 0
-    weight = _weighed(unspoken, below, spoken, trusted, 0 if known is None else len(known))
+    doubted = float(unseen.sum()) - believed if _audited(spoken) else 0.0
+    weight = _weighed(unspoken, believed, doubted, spoken, 0 if known is None else len(known))
     taught = replace(table, attack=attack, weight=weight)
     typical = sample.drawn & ~attack
     if any(not one.audit for one in spoken):
@@ -125,15 +130,16 @@ def _spoken(labels: list[Label], time_ms: Int64, score: Float64, marked: Bool, f
     return found
 
 
-def _weighed(unspoken: Float64, total: float, spoken: list[_Spoken], trusted: float, known_rows: int) -> Float32:
+def _weighed(unspoken: Float64, believed: float, doubted: float, spoken: list[_Spoken], known_rows: int) -> Float32:
     """The weights [R] of the store's rows, of which nobody has spoken of those with a weight in `unspoken`.
 
-    `total` is what all of these, suspect or not, would weigh if they were believed.
+    These, suspect or not, are as much as `believed` rows; for the `doubted` rest below the threshold audits stand.
     """
+    total = believed + doubted
     each = known_rows / total if known_rows and total else 1.0
-    weight = trusted * each * unspoken
+    weight = each * unspoken
     audited = sum(len(one.rows) for one in spoken if one.audit)
-    stands_for = (1 - trusted) * each * total / audited if audited else 0.0
+    stands_for = each * doubted / audited if audited else 0.0
     share = min(LABEL_SHARE, LABELS_SHARE / max(1, len(spoken))) * (each * total + known_rows)
     for one in spoken:
         usual = max(each, stands_for) if one.audit else each
@@ -141,8 +147,14 @@ def _weighed(unspoken: Float64, total: float, spoken: list[_Spoken], trusted: fl
     return weight.astype(np.float32)
 
 
+def _audited(spoken: list[_Spoken]) -> bool:
+    """Whether moments below the threshold are looked at whatever they are."""
+    return sum(one.audit and not one.attack for one in spoken) >= LEAST_CALM_AUDITS
+
+
 def _trusted(spoken: list[_Spoken]) -> float:
     """How far rows that nobody has spoken of are normal, 0 to 1."""
+    if not _audited(spoken):
+        return 1.0
     audits = [one.attack for one in spoken if one.audit]
-    calm = len(audits) - sum(audits)
-    return max(LEAST_TRUST, 2 * calm / len(audits) - 1) if calm >= LEAST_CALM_AUDITS else 1.0
+    return max(LEAST_TRUST, 1 - 2 * sum(audits) / len(audits))

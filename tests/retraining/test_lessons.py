@@ -169,7 +169,24 @@ def test_what_was_audited_stands_for_what_was_not() -> None:
     weight = lessons.of(sample([label(place, place, place % 40 == 0) for place in places]), None).table.weight
     assert weight is not None
     assert np.delete(weight, places).sum() < 1
-    assert weight[places].sum() == pytest.approx(2 * ROWS - len(places), rel=0.01)
+    assert weight[places].sum() == pytest.approx(2 * ROWS, rel=0.01)
+
+
+def test_audits_stand_for_every_row_below_the_threshold_however_near_an_alarm_it_was() -> None:
+    rows = sample([label(place, place, place % 40 == 0) for place in range(0, 320, 20)])
+    rows.score[:ROWS] = 0.9
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    assert weight[range(0, 320, 20)].sum() == pytest.approx(2 * ROWS, rel=0.01)
+
+
+def test_audits_do_not_stand_for_what_alerts_were_judged_on() -> None:
+    places = range(0, 200, 20)
+    rows = sample([*(label(place, place, place % 40 == 0) for place in places), label(300, 349, True)])
+    rows.score[305:345] = 2
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    assert weight[places].sum() == pytest.approx(2 * ROWS - 50, rel=0.01)
 
 
 def test_reports_of_missed_attacks_alone_say_nothing_of_what_nobody_has_spoken_of() -> None:
