@@ -28,8 +28,9 @@ MIB = 1024 * 1024
 MAX_SERIES = 20_000
 # What the service may grow by under any of these: some bodies of the largest size, and the series that it may keep.
 MOST_GROWTH_BYTES = 200 * MIB
-# An honest request waits for the groups of others that are before it.
-LONGEST_ANSWER_SECONDS = 3.0
+# An honest request waits for the groups of others that are before it: 2 s alone on two cores, more where other tests
+# have a part of them. A sender gives up after 30.
+LONGEST_ANSWER_SECONDS = 6.0
 FLOOD_CONNECTIONS = 8
 FLOOD_SECONDS = 5.0
 HALF_CONNECTIONS = 1000
