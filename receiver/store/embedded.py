@@ -114,13 +114,12 @@ class EmbeddedStore(EmbeddedReader):
             store = cls._open(path, catalogue, lock, sync)
             store._lacks = lacks
             return store
-        except OSError as error:
-            lock.close()
-            raise ConfigurationError(f"store {path}: cannot be read: {error}") from error
         except BaseException as error:
+            if not was_here:
+                lock_path(path).unlink()  # or the next start would take whatever lies there to be ours
             lock.close()
-            if not was_here and isinstance(error, ConfigurationError):
-                lock_path(path).unlink()  # or the next start would take the file to be ours
+            if isinstance(error, OSError):
+                raise ConfigurationError(f"store {path}: cannot be read: {error}") from error
             raise
 
     @classmethod

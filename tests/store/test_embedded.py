@@ -287,6 +287,33 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> 
         assert path.read_bytes() == before
 
 
+def test_what_lies_where_a_start_failed_is_not_taken_to_be_ours(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(ConfigurationError):
+        EmbeddedStore.open(path, CATALOGUE)
+    path.rmdir()
+    path.write_bytes(b"not a database, but somebody's notes\n" * 500)
+    with pytest.raises(ConfigurationError, match="not a usable SQLite file"):
+        EmbeddedStore.open(path, CATALOGUE)
+    assert path.read_bytes() == b"not a database, but somebody's notes\n" * 500
+
+
+def test_a_database_of_another_program_that_was_locked_is_left_alone_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.store.sqlite.BUSY_TIMEOUT_SECONDS", 0.01)
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable):
+            EmbeddedStore.open(path, CATALOGUE)
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="another program"):
+        EmbeddedStore.open(path, CATALOGUE)
+    assert path.read_bytes() == before
+
+
 def test_reading_where_no_service_has_been_says_so(path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such file"):
         EmbeddedReader.open(path, CATALOGUE)
