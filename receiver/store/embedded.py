@@ -34,18 +34,11 @@ from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.journal import Journal
 from receiver.store.pages import header_faults, is_ours
 from receiver.store.parameters import newest, row_columns, score_columns
+from receiver.store.progress import CONSUMED, LAST_SAMPLE_CHANGE, LAST_SCORE_CHANGE, SET_PROGRESS, read_progress
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 from receiver.store.reader import EmbeddedReader
 from receiver.store.salvage import complete, salvage
-from receiver.store.schema import (
-    CONSUMED,
-    LAST_SAMPLE_CHANGE,
-    LAST_SCORE_CHANGE,
-    SET_PROGRESS,
-    migrate,
-    series_checksum,
-    tables_of,
-)
+from receiver.store.schema import migrate, series_checksum
 from receiver.store.sqlite import (
     WAL_LIMIT_BYTES,
     Sync,
@@ -58,6 +51,7 @@ from receiver.store.sqlite import (
     set_sync,
     transaction,
 )
+from receiver.store.statements import statements_of
 from receiver.store.wal import read_log
 
 # Rows that one `delete_before` takes at most, so that it never holds up an append for longer than some 50 ms.
@@ -72,15 +66,15 @@ class EmbeddedStore(EmbeddedReader):
     ) -> None:
         super().__init__(connection, path, catalogue)
         self._lock = lock
-        self._tables = tables_of(catalogue)
+        self._statements = statements_of(catalogue)
         self._features_json = json.dumps(catalogue.feature_names)
-        progress = dict(connection.execute("SELECT name, value FROM progress").fetchall())
+        progress = read_progress(connection)
         self.consumed_seq: int = progress.get(CONSUMED, 0)
         self._lacks: list[str] = []
         self._damaged_series: list[str] = []
         self.journal = Journal(connection, self.consumed_seq)
         # Numbers are never used twice, also when the newest rows have been passed on and deleted.
-        samples, scores = connection.execute(self._tables.newest_changes).fetchone()
+        samples, scores = connection.execute(self._statements.newest_changes).fetchone()
         self._sample_change = max(progress.get(LAST_SAMPLE_CHANGE, 0), samples or 0)
         self._score_change = max(progress.get(LAST_SCORE_CHANGE, 0), scores or 0)
         self._names = self.nodes()
@@ -199,7 +193,7 @@ class EmbeddedStore(EmbeddedReader):
         The highest id stays, so that none is ever given again.
         """
         with transaction(self._connection):
-            found = self._connection.execute(self._tables.only_named).fetchall()
+            found = self._connection.execute(self._statements.only_named).fetchall()
             gone = [id_ for (id_,) in found if id_ in silent]
             self._connection.executemany("DELETE FROM nodes WHERE id = ?", [(id_,) for id_ in gone])
         for id_ in gone:
@@ -219,13 +213,13 @@ class EmbeddedStore(EmbeddedReader):
         model = self._model
         self._wait_for_disk("normal")
         with transaction(self._connection):
-            self._tables.upsert_row.run(self._connection, row_columns(rows, self._sample_change + 1))
-            self._tables.upsert_fill.run(self._connection, row_columns(fills, self._sample_change + 1 + len(rows)))
+            self._statements.upsert_row.run(self._connection, row_columns(rows, self._sample_change + 1))
+            self._statements.upsert_fill.run(self._connection, row_columns(fills, self._sample_change + 1 + len(rows)))
             if len(scores):
                 if model.version != finished.model_version:
                     model = self._model_of(finished.model_version)
                 columns = score_columns(scores, self._score_change + 1, model.id)
-                self._tables.insert_score.run(self._connection, columns)
+                self._statements.insert_score.run(self._connection, columns)
             execute = self._connection.executemany
             execute("UPDATE nodes SET last_row_ms = MAX(COALESCE(last_row_ms, ?1), ?1) WHERE id = ?2", newest(rows))
             execute(
@@ -277,7 +271,7 @@ class EmbeddedStore(EmbeddedReader):
         """Delete rows and scores that are older, at most `DELETE_ROWS` of each; how many went."""
         gone = 0
         with transaction(self._connection):
-            for delete in (self._tables.delete_samples, self._tables.delete_scores):
+            for delete in (self._statements.delete_samples, self._statements.delete_scores):
                 gone += self._connection.execute(delete, (time_ms, DELETE_ROWS)).rowcount
         return gone
 

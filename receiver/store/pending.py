@@ -15,19 +15,20 @@ import numpy as np
 
 from receiver.columns import Rows, Scores
 from receiver.store import labelling
-from receiver.store.protocol import Label, States
-from receiver.store.reader import EmbeddedReader
-from receiver.store.schema import (
+from receiver.store.progress import (
     FORWARDED_LABEL,
     FORWARDED_SAMPLE_CHANGE,
     FORWARDED_SCORE_CHANGE,
     LAST_SAMPLE_CHANGE,
     LAST_SCORE_CHANGE,
-    PENDING_LABELS,
     SET_PROGRESS,
-    tables_of,
+    read_progress,
 )
+from receiver.store.protocol import Label, States
+from receiver.store.queries import PENDING_LABELS
+from receiver.store.reader import EmbeddedReader
 from receiver.store.sqlite import reading, transaction
+from receiver.store.statements import statements_of
 
 # Rows deleted in one transaction: the pipeline waits for its end, some 5 ms.
 TRIM_ROWS = 1000
@@ -123,12 +124,12 @@ class PendingReader(EmbeddedReader):
         """Delete at most `limit` rows, and scores, that were passed on and are older; how many went."""
         if self._queries is None:
             return 0
-        tables = tables_of(self.catalogue)
+        statements = statements_of(self.catalogue)
         done = self._watermarks()
         gone = 0
         for find, delete, watermark in (
-            (self._queries.old_samples, tables.delete_sample, done.sample_change),
-            (self._queries.old_scores, tables.delete_score, done.score_change),
+            (self._queries.old_samples, statements.delete_sample, done.sample_change),
+            (self._queries.old_scores, statements.delete_score, done.score_change),
         ):
             with reading():  # outside of a transaction, so that the search holds up nobody
                 changes = self._connection.execute(find, (time_before_ms, watermark, limit)).fetchall()
@@ -138,12 +139,9 @@ class PendingReader(EmbeddedReader):
                     gone += self._connection.executemany(delete, changes[start : start + TRIM_ROWS]).rowcount
         return gone
 
-    def _progress(self) -> dict[str, int]:
-        return dict(self._connection.execute("SELECT name, value FROM progress").fetchall())
-
     def _watermarks(self) -> Watermarks:
         with reading():
-            progress = self._progress()
+            progress = read_progress(self._connection)
         return Watermarks(
             progress.get(FORWARDED_SAMPLE_CHANGE, 0),
             progress.get(FORWARDED_SCORE_CHANGE, 0),
@@ -158,7 +156,7 @@ class PendingReader(EmbeddedReader):
             samples = execute(self._queries.pending_samples, (done.sample_change, limit)).fetchall()
             scores = execute(self._queries.pending_scores, (done.score_change, limit)).fetchall()
         labels = self._connection.execute(PENDING_LABELS, (done.label, limit)).fetchall()
-        progress = self._progress()
+        progress = read_progress(self._connection)
 
         def reached(found: list[tuple[Any, ...]], last: str, so_far: int) -> int:
             # At the end, past the numbers that no row has any more.

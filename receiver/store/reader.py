@@ -22,8 +22,9 @@ from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.store import labelling, mutes
 from receiver.store.mutes import MUTES_READ, Mute
 from receiver.store.protocol import Label, Peak
-from receiver.store.schema import ADD_LABEL, ADD_MUTE, READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
+from receiver.store.queries import READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
 from receiver.store.sqlite import Sync, connect, opening, reading, transaction
+from receiver.store.statements import ADD_LABEL, ADD_MUTE
 from receiver.store.vectors import Vectors
 
 # Rows of a block: 24 features of them are 1.6 MiB, and a query of them takes some 30 ms.

@@ -21,8 +21,7 @@ import numpy as np
 from receiver.catalogue import Catalogue
 from receiver.columns import NodeName
 from receiver.store.journal import decode
-from receiver.store.recognize import Row
-from receiver.store.schema import (
+from receiver.store.progress import (
     CONSUMED,
     FORWARDED_LABEL,
     FORWARDED_SAMPLE_CHANGE,
@@ -30,12 +29,9 @@ from receiver.store.schema import (
     LAST_SAMPLE_CHANGE,
     LAST_SCORE_CHANGE,
     SET_PROGRESS,
-    columns_of,
-    migrate,
-    quoted,
-    record_schema,
-    series_checksum,
 )
+from receiver.store.recognize import Row
+from receiver.store.schema import columns_of, migrate, quoted, record_schema, series_checksum
 from receiver.store.sqlite import connect, transaction
 
 # Rows of a transaction.
