@@ -3,10 +3,8 @@
 In: a `Sample`, and the recorded attacks of the project, if the catalogue has their features. Out: `Lessons`, a table
 with labels and weights. Costs some passes over the rows.
 
-- A row inside of a label is what the label says; of two labels the newer one holds. Who says when an attack was says
-  when it was not: rows of the same alert that no label speaks of are normal, up to `AFTER_MS` from the attack and to
-  when the label was made. Each label weighs `LABEL_SHARE` of all that teaches, however short it is, since it was worth
-  somebody's attention; all of them `LABELS_SHARE` at most.
+- A row inside of a label is what the label says; of two labels the newer one holds. Each label weighs `LABEL_SHARE` of
+  all that teaches, however short it is, since it was worth somebody's attention; all of them `LABELS_SHARE` at most.
 - A row that nobody has spoken of is normal, and teaches the less the nearer its score was to an alarm: attacks that
   nobody has marked do not become normal. In and around an alert that nobody has judged, it teaches nothing.
 - How far that goes, audits say, which are labels of rows below the threshold: where every second one finds an attack,
@@ -31,7 +29,7 @@ from models import alerts
 from models.backtest import said
 from models.measures import FALSE_AFTER_SECONDS, FALSE_BEFORE_SECONDS
 from models.retraining import suspects
-from models.retraining.sample import AFTER_MS, Sample
+from models.retraining.sample import Sample
 from models.table import Table, joined
 from receiver.columns import Bool, Float32, Float64, Int64, NodeName
 from receiver.store import Label
@@ -69,10 +67,9 @@ def of(sample: Sample, known: Table | None) -> Lessons:
         marked[own] = attack[own] | normal
         alerted[own] = _around_alerts(time_ms / 1000, score)
         unspoken[own] = np.where(alerted[own], 0, np.clip(1 - score, 0, 1))
-        spoken += _spoken(labels, time_ms, score, marked[own], own.start)
-    countable, unseen = marked | ~alerted, sample.score <= 1
+        spoken += _spoken(labels, time_ms, score, own.start)
+    unseen = sample.score <= 1
     for one in spoken:
-        marked[one.rows] = True
         unseen[one.rows] &= one.audit
     unspoken[marked] = 0
     trusted = _trusted(spoken)
@@ -87,7 +84,7 @@ def of(sample: Sample, known: Table | None) -> Lessons:
     taught = replace(table, attack=attack, weight=weight)
     typical = sample.drawn & ~attack
     if any(not one.audit for one in spoken):
-        typical &= countable
+        typical &= marked | ~alerted
     if known is None:
         return Lessons(taught, typical)
     both = replace(joined([taught, known]), weight=np.concatenate([weight, np.ones(len(known), np.float32)]))
@@ -98,7 +95,7 @@ def of(sample: Sample, known: Table | None) -> Lessons:
 class _Spoken:
     """A label that has rows."""
 
-    rows: Int64  # inside of it; an attack's with those of its alerts beside it that no label speaks of
+    rows: Int64
     attack: bool
     audit: bool  # none of its rows was over the threshold
 
@@ -112,21 +109,13 @@ def _around_alerts(seconds: Float64, score: Float64) -> Bool:
     return around
 
 
-def _spoken(labels: list[Label], time_ms: Int64, score: Float64, marked: Bool, first: int) -> list[_Spoken]:
-    """The labels of a node that have rows; `marked` [R] are those that any label has, numbered from `first` on."""
-    found, alerted = [], alerts.find(score)
+def _spoken(labels: list[Label], time_ms: Int64, score: Float64, first: int) -> list[_Spoken]:
+    """The labels of a node that have rows, whose numbers begin with `first`."""
+    found = []
     for label in labels:
-        inside = (time_ms >= label.start_ms) & (time_ms <= label.end_ms)
-        if not inside.any():
-            continue
-        audit = not (score[inside] > 1).any()
-        if label.attack and not audit:
-            begin, end = np.flatnonzero(inside)[[0, -1]]
-            touched = (alerted.raised <= end) & (alerted.last >= begin)
-            near = (time_ms >= label.start_ms - AFTER_MS) & (time_ms <= min(label.end_ms + AFTER_MS, label.created_ms))
-            for raised, last in zip(alerted.raised[touched], alerted.last[touched], strict=True):
-                inside[raised : last + 1] |= (near & ~marked)[raised : last + 1]
-        found.append(_Spoken(first + np.flatnonzero(inside), label.attack, audit))
+        rows = np.flatnonzero((time_ms >= label.start_ms) & (time_ms <= label.end_ms))
+        if len(rows):
+            found.append(_Spoken(first + rows, label.attack, audit=not (score[rows] > 1).any()))
     return found
 
 

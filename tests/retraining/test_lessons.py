@@ -9,7 +9,7 @@ import pytest
 
 from models.retraining import lessons
 from models.retraining.lessons import LABEL_SHARE, LABELS_SHARE, LEAST_TRUST
-from models.retraining.sample import AFTER_MS, Sample
+from models.retraining.sample import Sample
 from receiver.columns import NodeName
 from receiver.store import Label
 from tests.models.nodes import START_MS, table
@@ -84,34 +84,13 @@ def test_an_alert_that_an_operator_has_judged_teaches() -> None:
     assert weight[99:111].all()
 
 
-def test_what_an_alert_has_beyond_its_attack_is_normal_up_to_when_that_was_said() -> None:
+def test_what_an_alert_has_beyond_its_label_teaches_nothing_since_the_attack_may_go_on() -> None:
     rows = sample([label(100, 109, True, created=START_MS + 120 * STEP_MS)])
     rows.score[99:140] = 2
-    taught = lessons.of(rows, None)
-    attack, weight = taught.table.attack, taught.table.weight
-    assert attack is not None
-    assert weight is not None
-    assert np.flatnonzero(attack).tolist() == list(range(100, 110))
-    assert weight[100:121].all()
-    assert not weight[121:140].any()
-
-
-def test_an_alert_that_goes_on_for_long_is_not_judged_by_a_label_of_its_beginning() -> None:
-    rows = sample([label(100, 109, True, created=START_MS + 300 * STEP_MS)])
-    rows.score[99:200] = 2
     weight = lessons.of(rows, None).table.weight
     assert weight is not None
-    last = 109 + AFTER_MS // STEP_MS
-    assert weight[110 : last + 1].all()
-    assert not weight[last + 1 : 200].any()
-
-
-def test_another_attack_in_the_same_alert_stays_one() -> None:
-    rows = sample([label(100, 109, True, created=START_MS + 200 * STEP_MS), label(115, 119, True, created=START_MS)])
-    rows.score[99:140] = 2
-    attack = lessons.of(rows, None).table.attack
-    assert attack is not None
-    assert np.flatnonzero(attack).tolist() == [*range(100, 110), *range(115, 120)]
+    assert weight[100:110].all()
+    assert not weight[110:140].any()
 
 
 def test_an_alert_that_outlasts_its_attack_is_not_counted_as_false() -> None:
