@@ -72,7 +72,7 @@ class Housekeeping:
         silent_since_ms = now_ms if self._journal_fills_disk() else now_ms - TORN_HORIZON_MS
         needed_seq = pipeline.assembler.needed_seq(pipeline.newest_seq, silent_since_ms)
         done_seq = min(pipeline.store.consumed_seq, pipeline.tail.unneeded(needed_seq, int(before * 1000)))
-        while pipeline.store.trim(done_seq, ANY_TIME) == TRIM_RECORDS:
+        while pipeline.store.journal.trim(done_seq, ANY_TIME) == TRIM_RECORDS:
             pass
 
     def _make_room(self, now_ms: int, wall_ms: int) -> None:
@@ -97,7 +97,7 @@ class Housekeeping:
     def _forget_idle_series(self, now_ms: int) -> None:
         pipeline = self._pipeline
         gone = pipeline.assembler.idle(now_ms - IDLE_SERIES_SECONDS * 1000)
-        pipeline.store.forget_series(pipeline.table.number[gone].tolist())
+        pipeline.store.journal.forget_series(pipeline.table.number[gone].tolist())
         pipeline.decoder.forget(gone)
         pipeline.table.forget(set(gone), pipeline.assembler.forget(gone))
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def recover(pipeline: Pipeline, now_ms: int) -> None:
     """Take up where the last process stopped. Call it once, before anything else, when both clocks agree."""
     store, table = pipeline.store, pipeline.table
-    table.restore(store.nodes(), ((series.id, series.labels) for series in store.series()))
+    table.restore(store.nodes(), ((series.id, series.labels) for series in store.journal.series()))
     pipeline.assembler.know_all()
     _restore_states(pipeline, now_ms)
     _replay(pipeline, now_ms)
@@ -78,7 +78,7 @@ def _replay(pipeline: Pipeline, now_ms: int) -> None:
     rows_last_ms = deadline_ms + int(settings.late_horizon_seconds * 1000)
     consumed_seq = store.consumed_seq
     at_ms = received_ms = doubted_ms = 0
-    for seq, record in store.replay():
+    for seq, record in store.journal.replay():
         at_ms += min(max(record.received_ms - received_ms, 0), deadline_ms)
         if seq > pipeline.newest_seq + 1:  # trimmed, or damaged
             doubted_ms = at_ms + rows_last_ms

@@ -110,7 +110,7 @@ def test_series_that_have_been_silent_for_hours_make_room_for_others(tmp_path: P
         pipeline.flush(later_ms + DEADLINE_MS)
         Housekeeping(pipeline, NOW_MS).keep(later_ms + DEADLINE_MS, later_ms + DEADLINE_MS)
         assert len(pipeline.ingest(body(1, new), HEADERS[1], later_ms).samples) == 4
-        assert [one.id for one in pipeline.store.series()] == [4, 5, 6, 7]
+        assert [one.id for one in pipeline.store.journal.series()] == [4, 5, 6, 7]
 
 
 def test_a_node_that_has_been_silent_for_days_begins_anew_after_a_restart_too(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -38,7 +38,7 @@ from receiver.store.progress import CONSUMED, LAST_SAMPLE_CHANGE, LAST_SCORE_CHA
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 from receiver.store.reader import EmbeddedReader
 from receiver.store.salvage import complete, salvage
-from receiver.store.schema import migrate, series_checksum
+from receiver.store.schema import migrate
 from receiver.store.sqlite import (
     WAL_LIMIT_BYTES,
     Sync,
@@ -71,7 +71,6 @@ class EmbeddedStore(EmbeddedReader):
         progress = read_progress(connection)
         self.consumed_seq: int = progress.get(CONSUMED, 0)
         self._lacks: list[str] = []
-        self._damaged_series: list[str] = []
         self.journal = Journal(connection, self.consumed_seq)
         # Numbers are never used twice, also when the newest rows have been passed on and deleted.
         samples, scores = connection.execute(self._statements.newest_changes).fetchone()
@@ -135,51 +134,17 @@ class EmbeddedStore(EmbeddedReader):
         """
         self._wait_for_disk(self._sync)
         with transaction(self._connection):
-            if series:
-                self._insert_series(series)
             if nodes:
                 self._insert_nodes(nodes)
-            numbers, stored_bytes = self.journal.insert(records)
+            numbers, stored_bytes = self.journal.insert(records, series)
         self.journal.appended(len(numbers), stored_bytes)
         self._names.update(nodes)
         return numbers
 
-    def replay(self) -> Iterator[tuple[int, JournalRecord]]:
-        """Every intact record of the journal with its number, in order; `damage` names the others."""
-        return self.journal.replay()
-
     @property
     def damage(self) -> list[str]:
-        """What the file lacks, a line each: found at its opening, and when `series` and `replay` were called last."""
-        return self._lacks + self._damaged_series + self.journal.damage
-
-    def trim(self, consumed_seq: int, received_before_ms: int) -> int:
-        """Delete journal records that are consumed and older; how many went. Bounded: call it after each flush."""
-        return self.journal.trim(consumed_seq, received_before_ms)
-
-    def series(self) -> list[NewSeries]:
-        """All series that the journal has named, by id; a damaged one without labels, since its id is taken."""
-        with reading():
-            found = self._connection.execute(
-                "SELECT id, CAST(labels AS BLOB), checksum FROM series ORDER BY id"
-            ).fetchall()
-        self._damaged_series.clear()
-        series = []
-        for id_, stored, checksum in found:
-            labels: tuple[tuple[str, str], ...] = ()
-            try:
-                if checksum not in (None, series_checksum(stored)):
-                    raise ValueError("its checksum is not that of its labels")
-                labels = tuple((str(name), str(value)) for name, value in json.loads(stored))
-            except (ValueError, TypeError) as error:
-                self._damaged_series.append(f"series {id_}: {error}")
-            series.append(NewSeries(id_, labels))
-        return series
-
-    def forget_series(self, ids: Sequence[int]) -> None:
-        """Delete series that no journal record uses any more."""
-        with transaction(self._connection):
-            self._connection.executemany("DELETE FROM series WHERE id = ?", [(int(id_),) for id_ in ids])
+        """What the file lacks, a line each: found at its opening, and by the journal since."""
+        return self._lacks + self.journal.damage
 
     def add_nodes(self, nodes: Mapping[int, NodeName]) -> None:
         """Name the node ids that later writes use."""
@@ -290,13 +255,6 @@ class EmbeddedStore(EmbeddedReader):
         """Copy the log back into the file and give it up."""
         super().close()
         self._lock.close()
-
-    def _insert_series(self, series: Sequence[NewSeries]) -> None:
-        stored = [json.dumps(new.labels, ensure_ascii=False, separators=(",", ":")) for new in series]
-        self._connection.executemany(
-            "INSERT INTO series (id, labels, checksum) VALUES (?, ?, ?)",
-            [(new.id, labels, series_checksum(labels.encode())) for new, labels in zip(series, stored, strict=True)],
-        )
 
     def _insert_nodes(self, nodes: Mapping[int, NodeName]) -> None:
         for id_, name in nodes.items():

@@ -10,11 +10,12 @@ A record is bytes: a header, then three columns, all little-endian.
 
 `encode` and `decode` are exact: a staleness marker keeps its bits. `decode` takes any bytes and gives a record or
 raises `ValueError` that says what is wrong; both cost some 10 µs for 500 samples. `Journal` keeps the records in the
-embedded file's table.
+embedded file, and the labels of the series that they name beside them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import struct
@@ -25,7 +26,7 @@ from contextlib import suppress
 import numpy as np
 
 from receiver.columns import Samples
-from receiver.store.protocol import JournalRecord
+from receiver.store.protocol import JournalRecord, NewSeries
 from receiver.store.sqlite import reading, transaction
 
 MAGIC = b"NSJ1"
@@ -85,24 +86,40 @@ def found_in(content: bytes) -> Iterator[tuple[int, bytes]]:
                 yield received_ms, record
 
 
+def series_checksum(labels: bytes) -> int:
+    """Of the labels of a series, as they are stored."""
+    return zlib.crc32(labels)
+
+
 class Journal:
-    """The table of records, seen from its only writer.
+    """The tables of records and of their series, seen from their only writer.
 
     Sequence numbers rise by one from record to record and are never used twice, not even for a record that is
-    gone. `damage` names, after a replay, every record that could not be used.
+    gone.
     """
 
     def __init__(self, connection: sqlite3.Connection, consumed_seq: int) -> None:
         self._connection = connection
         _, last = self._ends()
         self.next_seq = max(last, consumed_seq) + 1
-        self.damage: list[str] = []
+        self._damaged_series: list[str] = []
+        self._damaged_records: list[str] = []
         self.records, self.bytes = connection.execute(
             "SELECT COUNT(*), COALESCE(SUM(length(record)), 0) FROM journal"
         ).fetchone()
 
-    def insert(self, records: Sequence[JournalRecord]) -> tuple[list[int], int]:
-        """Insert within the caller's transaction; the numbers they got and their bytes, for `appended`."""
+    @property
+    def damage(self) -> list[str]:
+        """A line about each series and each record that could not be used when they were read last."""
+        return self._damaged_series + self._damaged_records
+
+    def insert(self, records: Sequence[JournalRecord], series: Sequence[NewSeries]) -> tuple[list[int], int]:
+        """Insert within the caller's transaction; the numbers that the records got and their bytes, for `appended`."""
+        labels = [json.dumps(new.labels, ensure_ascii=False, separators=(",", ":")) for new in series]
+        self._connection.executemany(
+            "INSERT INTO series (id, labels, checksum) VALUES (?, ?, ?)",
+            [(new.id, text, series_checksum(text.encode())) for new, text in zip(series, labels, strict=True)],
+        )
         stored = [(self.next_seq + i, record.received_ms, encode(record)) for i, record in enumerate(records)]
         self._connection.executemany("INSERT INTO journal (seq, received_ms, record) VALUES (?, ?, ?)", stored)
         return [seq for seq, _, _ in stored], sum(len(record) for _, _, record in stored)
@@ -114,8 +131,8 @@ class Journal:
         self.bytes += stored_bytes
 
     def replay(self) -> Iterator[tuple[int, JournalRecord]]:
-        """Every intact record with its number, in order."""
-        self.damage.clear()
+        """Every intact record with its number, in order; `damage` names the others."""
+        self._damaged_records.clear()
         first, last = self._ends()
         after = first - 1
         while after < last:
@@ -129,12 +146,12 @@ class Journal:
                 try:
                     record = decode(stored)
                 except (ValueError, TypeError) as error:  # TypeError: damage made it something else than bytes
-                    self.damage.append(f"journal record {seq}: {error}")
+                    self._damaged_records.append(f"journal record {seq}: {error}")
                 else:
                     yield seq, record
 
     def trim(self, consumed_seq: int, received_before_ms: int) -> int:
-        """Delete from the oldest on what is consumed and was received before; how many records went."""
+        """Delete from the oldest on what is consumed and was received before; how many went, at most `TRIM_RECORDS`."""
         oldest: list[tuple[int, int, int]] = []
         for limit in (1, TRIM_RECORDS):  # mostly the oldest one says already that there is nothing to do
             with reading():
@@ -155,6 +172,30 @@ class Journal:
         self.bytes -= sum(size for _, _, size in oldest[:gone])
         return gone
 
+    def series(self) -> list[NewSeries]:
+        """All series that records have named, by id; a damaged one without labels, since its id is taken."""
+        with reading():
+            found = self._connection.execute(
+                "SELECT id, CAST(labels AS BLOB), checksum FROM series ORDER BY id"
+            ).fetchall()
+        self._damaged_series.clear()
+        series = []
+        for id_, stored, checksum in found:
+            labels: tuple[tuple[str, str], ...] = ()
+            try:
+                if checksum not in (None, series_checksum(stored)):
+                    raise ValueError("its checksum is not that of its labels")
+                labels = tuple((str(name), str(value)) for name, value in json.loads(stored))
+            except (ValueError, TypeError) as error:
+                self._damaged_series.append(f"series {id_}: {error}")
+            series.append(NewSeries(id_, labels))
+        return series
+
+    def forget_series(self, ids: Sequence[int]) -> None:
+        """Delete series that no record uses any more."""
+        with transaction(self._connection):
+            self._connection.executemany("DELETE FROM series WHERE id = ?", [(int(id_),) for id_ in ids])
+
     def _ends(self) -> tuple[int, int]:
         first = self._connection.execute("SELECT seq FROM journal ORDER BY seq LIMIT 1").fetchone()
         last = self._connection.execute("SELECT seq FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
@@ -164,4 +205,4 @@ class Journal:
         """Numbers are given without gaps, and trimmed from the oldest on: one that is not there was lost."""
         for before, number in zip((after, *numbers), numbers, strict=False):
             if number > before + 1:
-                self.damage.append(f"journal records {before + 1} to {number - 1}: missing")
+                self._damaged_records.append(f"journal records {before + 1} to {number - 1}: missing")

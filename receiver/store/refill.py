@@ -20,7 +20,7 @@ import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import NodeName
-from receiver.store.journal import decode
+from receiver.store.journal import decode, series_checksum
 from receiver.store.progress import (
     CONSUMED,
     FORWARDED_LABEL,
@@ -31,7 +31,7 @@ from receiver.store.progress import (
     SET_PROGRESS,
 )
 from receiver.store.recognize import Row
-from receiver.store.schema import columns_of, migrate, quoted, record_schema, series_checksum
+from receiver.store.schema import columns_of, migrate, quoted, record_schema
 from receiver.store.sqlite import connect, transaction
 
 # Rows of a transaction.

@@ -124,11 +124,6 @@ def _schema_checksum(connection: sqlite3.Connection) -> int:
     return zlib.crc32("\n".join(text for (text,) in texts).encode())
 
 
-def series_checksum(labels: bytes) -> int:
-    """Of the labels of a series, as they are stored."""
-    return zlib.crc32(labels)
-
-
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
     """The columns that a table has; none where there is no such table."""
     return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}

@@ -87,7 +87,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
     writer.stdout.close()
 
     store = EmbeddedStore.open(path, CATALOGUE)
-    replayed = [seq for seq, _ in store.replay()]
+    replayed = [seq for seq, _ in store.journal.replay()]
     assert replayed[: len(acknowledged)] == acknowledged == list(range(1, len(acknowledged) + 1))
     assert len(replayed) <= len(acknowledged) + 1  # the one that was written and not yet said
     assert store.damage == []

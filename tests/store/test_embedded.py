@@ -230,7 +230,7 @@ def test_a_power_cut_takes_the_end_of_the_log_and_leaves_no_sample_between_journ
     store.append([record(T0)], [], names(2))
     for seq in range(1, 20):
         store.write(finished([(1, T0 + seq, (seq, 2, 3))], consumed_seq=seq))
-        store.trim(seq - 3, T0 + 1)
+        store.journal.trim(seq - 3, T0 + 1)
         store.append([record(T0)], [], {})
     file, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
     store.close()
@@ -240,7 +240,7 @@ def test_a_power_cut_takes_the_end_of_the_log_and_leaves_no_sample_between_journ
         cut.write_bytes(file)
         cut.with_name(cut.name + "-wal").write_bytes(log[:length])
         store = EmbeddedStore.open(cut, CATALOGUE)
-        consumed, journal = store.consumed_seq, [seq for seq, _ in store.replay()]
+        consumed, journal = store.consumed_seq, [seq for seq, _ in store.journal.replay()]
         assert len(stored_rows(store)) == consumed
         last = journal[-1] if journal else 0
         assert last in (consumed, consumed + 1)
@@ -371,7 +371,7 @@ def test_a_full_disk_is_unavailable_and_the_store_goes_on_when_there_is_space(em
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         embedded.append([big], [], {2: NodeName("east", "pump-2")})
     assert embedded.nodes() == {1: PUMP}
-    assert list(embedded.replay()) == []
+    assert list(embedded.journal.replay()) == []
     embedded._connection.execute("PRAGMA max_page_count = 1000000")
     assert embedded.append([big], [], {2: NodeName("east", "pump-2")}) == [1]
     assert set(embedded.nodes()) == {1, 2}
@@ -409,14 +409,14 @@ def test_a_disk_that_is_really_full_loses_nothing_that_was_acknowledged(small_di
     big = record(T0, *((i, T0, float(i)) for i in range(3000)))
     acknowledged = append_until_full(store, big)
     assert acknowledged
-    assert [number for number, _ in store.replay()] == acknowledged
+    assert [number for number, _ in store.journal.replay()] == acknowledged
     with pytest.raises(StoreUnavailable):
         store.append([big], [], {})
     ballast.unlink()
     acknowledged += store.append([big], [], {})
     store.close()
     store = EmbeddedStore.open(small_disk / "x.db", CATALOGUE)
-    assert [number for number, _ in store.replay()] == acknowledged
+    assert [number for number, _ in store.journal.replay()] == acknowledged
     assert store.damage == []
     store.close()
 

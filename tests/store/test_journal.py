@@ -84,7 +84,7 @@ def test_records_come_back_in_order_with_their_numbers(embedded: EmbeddedStore) 
     written = [record(T0 + i, (i, T0, float(i))) for i in range(REPLAY_RECORDS + 5)]
     numbers = embedded.append(written[:3], [], {}) + embedded.append(written[3:], [], {})
     assert numbers == list(range(1, len(written) + 1))
-    replayed = list(embedded.replay())
+    replayed = list(embedded.journal.replay())
     assert [number for number, _ in replayed] == numbers
     assert all(same(found, given) for (_, found), given in zip(replayed, written, strict=True))
     assert embedded.damage == []
@@ -94,7 +94,7 @@ def test_numbers_go_on_after_a_restart_also_when_all_records_are_gone(path: Path
     store = EmbeddedStore.open(path, CATALOGUE)
     store.append([record(T0), record(T0)], [], {})
     store.write(finished(consumed_seq=2))
-    assert store.trim(2, T0 + 1) == 2
+    assert store.journal.trim(2, T0 + 1) == 2
     store.close()
     store = EmbeddedStore.open(path, CATALOGUE)
     assert store.consumed_seq == 2
@@ -110,29 +110,29 @@ def test_series_and_nodes_come_with_the_records_that_use_them_first(path: Path) 
     store.append([record(T0, (8, T0, 1.0))], [second], {4: NodeName("", "pump")})
     store.close()
     store = EmbeddedStore.open(path, CATALOGUE)
-    assert store.series() == [first, second]
+    assert store.journal.series() == [first, second]
     assert store.nodes() == {3: NodeName("east", "pump"), 4: NodeName("", "pump")}
-    store.forget_series([7])
-    assert store.series() == [second]
+    store.journal.forget_series([7])
+    assert store.journal.series() == [second]
     store.append([record(T0, (7, T0, 1.0))], [first], {})
-    assert store.series() == [first, second]
+    assert store.journal.series() == [first, second]
     store.close()
 
 
 def test_trimming_takes_what_is_both_consumed_and_old(embedded: EmbeddedStore) -> None:
     embedded.append([record(T0 + i, (1, T0, 0.0)) for i in range(10)], [], {})
-    assert embedded.trim(consumed_seq=0, received_before_ms=T0 + 100) == 0
-    assert embedded.trim(consumed_seq=10, received_before_ms=T0) == 0
-    assert embedded.trim(consumed_seq=4, received_before_ms=T0 + 100) == 4
-    assert embedded.trim(consumed_seq=10, received_before_ms=T0 + 6) == 2
-    assert [number for number, _ in embedded.replay()] == [7, 8, 9, 10]
+    assert embedded.journal.trim(consumed_seq=0, received_before_ms=T0 + 100) == 0
+    assert embedded.journal.trim(consumed_seq=10, received_before_ms=T0) == 0
+    assert embedded.journal.trim(consumed_seq=4, received_before_ms=T0 + 100) == 4
+    assert embedded.journal.trim(consumed_seq=10, received_before_ms=T0 + 6) == 2
+    assert [number for number, _ in embedded.journal.replay()] == [7, 8, 9, 10]
 
 
 def test_the_journal_knows_its_size(path: Path) -> None:
     store = EmbeddedStore.open(path, CATALOGUE)
     store.append([record(T0, (1, T0, 1.0)), record(T0 + 1)], [], {})
     assert (store.journal.records, store.journal.bytes) == (2, 24 + 20 + 24)
-    store.trim(1, T0 + 1)
+    store.journal.trim(1, T0 + 1)
     assert (store.journal.records, store.journal.bytes) == (1, 24)
     store.close()
     store = EmbeddedStore.open(path, CATALOGUE)
@@ -161,7 +161,7 @@ def test_a_damaged_record_is_left_out_and_named_and_all_others_are_used(path: Pa
     with sqlite3.connect(path) as other:
         other.execute("UPDATE journal SET record = ? WHERE seq = 3", (DAMAGE[kind](encode(written[2])),))
     other.close()
-    replayed = dict(store.replay())
+    replayed = dict(store.journal.replay())
     assert list(replayed) == [1, 2, 4, 5]
     assert all(same(found, written[number - 1]) for number, found in replayed.items())
     assert len(store.damage) == 1
@@ -174,7 +174,7 @@ def test_records_that_vanished_are_named(embedded: EmbeddedStore, path: Path) ->
     with sqlite3.connect(path) as other:
         other.execute("DELETE FROM journal WHERE seq IN (3, 4, 7)")
     other.close()
-    assert [number for number, _ in embedded.replay()] == [1, 2, 5, 6, 8, 9]
+    assert [number for number, _ in embedded.journal.replay()] == [1, 2, 5, 6, 8, 9]
     assert embedded.damage == ["journal records 3 to 4: missing", "journal records 7 to 7: missing"]
 
 
@@ -186,7 +186,7 @@ def test_a_damaged_series_has_no_labels_any_more_and_is_named(embedded: Embedded
         other.execute("UPDATE series SET labels = 5 WHERE id = 3")
     other.close()
     # Their ids stay taken.
-    assert embedded.series() == [kept, NewSeries(2, ()), NewSeries(3, ())]
+    assert embedded.journal.series() == [kept, NewSeries(2, ()), NewSeries(3, ())]
     assert [line.split(":")[0] for line in embedded.damage] == ["series 2", "series 3"]
 
 

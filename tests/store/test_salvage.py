@@ -39,7 +39,11 @@ class Used:
         self.log = (folder / "open" / f"{NAME}-wal").read_bytes()
         with opened(folder / "closed") as store:
             self.rows, self.scores = stored_rows(store), stored_scores(store)
-            self.series, self.states, self.labels = store.series(), store.load_states("v0"), store.labels(0, 1 << 50)
+            self.series, self.states, self.labels = (
+                store.journal.series(),
+                store.load_states("v0"),
+                store.labels(0, 1 << 50),
+            )
             self.mutes = store.mutes(0)
 
 
@@ -85,8 +89,8 @@ def check(used: Used, folder: Path, whole: set[bytes]) -> None:
     """Open a damaged folder and hold it to what it must give."""
     journal = {encode(record) for record in used.records.values()}
     with opened(folder) as store:
-        series = store.series()
-        given_ = {encode(record) for _, record in store.replay()}
+        series = store.journal.series()
+        given_ = {encode(record) for _, record in store.journal.replay()}
         rows, scores = stored_rows(store), stored_scores(store)
         assert whole & journal <= given_
         everything = (
@@ -103,7 +107,7 @@ def check(used: Used, folder: Path, whole: set[bytes]) -> None:
         (sound,) = store._connection.execute("PRAGMA integrity_check").fetchone()
         assert sound == "ok"
     with opened(folder) as store:
-        again = {encode(record) for _, record in store.replay()}
+        again = {encode(record) for _, record in store.journal.replay()}
         assert again == given_
 
 
@@ -111,10 +115,10 @@ def check(used: Used, folder: Path, whole: set[bytes]) -> None:
 def test_a_whole_file_is_left_as_it_is(used: Used, tmp_path: Path, state: str) -> None:
     folder = shutil.copytree(used.folder / state, tmp_path / state)
     with opened(folder) as store:
-        assert {seq: encode(record) for seq, record in store.replay()} == {
+        assert {seq: encode(record) for seq, record in store.journal.replay()} == {
             seq: encode(record) for seq, record in used.records.items()
         }
-        assert store.series() == used.series
+        assert store.journal.series() == used.series
         assert store.damage == []
         assert (stored_rows(store), stored_scores(store)) == (used.rows, used.scores)
     assert list(folder.glob("*.damaged-*")) == []
@@ -179,7 +183,7 @@ def closed(used: Used, tmp_path: Path) -> Path:
 
 
 def everything(used: Used, store: EmbeddedStore) -> bool:
-    return (stored_rows(store), stored_scores(store), store.series()) == (used.rows, used.scores, used.series)
+    return (stored_rows(store), stored_scores(store), store.journal.series()) == (used.rows, used.scores, used.series)
 
 
 @pytest.mark.parametrize("place", [0, 18, 19, 31, 52, 60, 63, 68, 71])
@@ -190,7 +194,7 @@ def test_a_damaged_header_costs_nothing(used: Used, closed: Path, place: int) ->
     with opened(closed) as store:
         assert everything(used, store)
         assert store.damage
-        assert len(list(store.replay())) == len(used.records)
+        assert len(list(store.journal.replay())) == len(used.records)
 
 
 def test_a_feature_whose_name_has_changed_in_the_schema_keeps_its_values(used: Used, closed: Path) -> None:
@@ -234,11 +238,11 @@ def test_a_name_that_was_forgotten_and_came_back_has_its_later_id(tmp_path: Path
 def test_series_whose_labels_are_lost_keep_their_ids(used: Used, closed: Path) -> None:
     erase(closed / NAME, pages_of(closed / NAME, "series"))
     with opened(closed) as store:
-        lost = store.series()
+        lost = store.journal.series()
         assert [series.labels for series in lost] == [()] * len(lost)
         assert max(series.id for series in lost) == SERIES - 1
         assert any(line.startswith("series 0, 1, ") for line in store.damage)
-        assert len(list(store.replay())) == len(used.records)
+        assert len(list(store.journal.replay())) == len(used.records)
 
 
 def test_a_record_whose_number_is_damaged_is_used(used: Used, closed: Path) -> None:
@@ -247,7 +251,7 @@ def test_a_record_whose_number_is_damaged_is_used(used: Used, closed: Path) -> N
     place = content.index(encode(hit))
     (closed / NAME).write_bytes(content[: place - 16] + bytes(16) + content[place:])
     with opened(closed) as store:
-        found = dict(store.replay())
+        found = dict(store.journal.replay())
         assert encode(found[seq]) == encode(hit)
         assert len(found) == len(used.records)
 

@@ -47,7 +47,7 @@ def use(folder: Path) -> dict[int, JournalRecord]:
             store.save_states(States("v0", np.arange(1, 5, dtype=np.int32), np.full(4, T0), np.ones((4, 6), "f4")))
             store.add_label(label(nodes[1], T0, T0 + 5))
             store.add_mute(Mute(nodes[1], T0 + 5, "a backup", "ann", T0))
-            for gone in range(1, store.trim(10, T0 + 8) + 1):
+            for gone in range(1, store.journal.trim(10, T0 + 8) + 1):
                 del records[gone]
             store.delete_before(T0 + 5000)
             store._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # some frames are in the file already
