@@ -6,7 +6,7 @@ import sys
 import bcrypt
 import pytest
 
-from receiver.web.access.file import BCRYPT
+from receiver.web.access.format import BCRYPT
 from tests.cli.conftest import Nodescore
 
 

@@ -20,8 +20,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from receiver.web.access.file import ALL_ROLES, Permissions, Roles, WebConfig
+from receiver.web.access.file import WebConfig
+from receiver.web.access.format import Permissions
 from receiver.web.access.passwords import Hashing, Passwords
+from receiver.web.access.roles import ALL_ROLES, Roles
 
 # A name and a password, or a token, of 1,024 characters each.
 MAX_HEADER_BYTES = 4096

@@ -19,8 +19,7 @@ from receiver.errors import Unavailable
 from receiver.exposition import AccessRefused, StatusCode
 from receiver.web.access.credentials import Principal
 from receiver.web.access.current import Access, Rules
-from receiver.web.access.file import ALL_ROLES, Roles
-from receiver.web.access.roles import OPEN, Need, Role, needed
+from receiver.web.access.roles import ALL_ROLES, OPEN, Need, Role, Roles, needed
 from receiver.web.author import log_in
 
 Headers = list[tuple[bytes, bytes]]

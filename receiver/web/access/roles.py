@@ -8,12 +8,14 @@ look-up in a dict for the paths that senders and scrapes ask for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 Role = Literal["write", "look", "label", "activate"]
 Need = Role | Literal["open"]
+Roles = frozenset[Role]
 
 OPEN: Literal["open"] = "open"
+ALL_ROLES: Roles = frozenset(get_args(Role))
 
 # A path that ends with * stands for all that begin so; the longest one that fits counts.
 NEEDS: Mapping[str, Mapping[str, Need]] = {

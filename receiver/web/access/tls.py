@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from receiver.web.access.file import TlsServer, WebConfigError
+from receiver.web.access.file import WebConfigError
+from receiver.web.access.format import TlsServer
 
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 VERIFIES = {
