@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.graph import describe
 from receiver.detector import Detector, NodeStates
 from receiver.detector.states import STATE_KEPT_MS
-from tests.test_detector import FEATURES, METADATA, rows, sum_graph
+from tests.detector.sum_model import FEATURES, METADATA, rows, sum_graph
 
 KEPT_SECONDS = STATE_KEPT_MS // 1000
 HOUR = 3600
