@@ -5,6 +5,7 @@ import pytest
 import uvicorn
 
 from receiver.web.app import create_app
+from tests.web.guarded import EVERY_ROLE, TOKEN, Guarded, guarded_by
 from tests.web.served import served
 from tests.web.service import HeldService
 
@@ -20,3 +21,10 @@ def serve() -> Iterator[Callable[[HeldService], str]]:
             return f"http://{host}:{port}"
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A user for each role, who is called like it, one who has none, and a token for Prometheus."""
+    with guarded_by(EVERY_ROLE, tmp_path_factory.mktemp("access"), {"TOKEN": TOKEN}) as one:
+        yield one

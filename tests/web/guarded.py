@@ -22,6 +22,16 @@ from tests.web.service import HeldService, fleet
 # Of the password "secret", at the least cost that there is.
 HASH = "$2b$04$9si7dbVjaBDg5paZ5NdwAeLmHtUxHxur1RdwdFnbSai0wCWmd6ukW"
 PASSWORD = "secret"
+TOKEN = "0123456789abcdef0123456789abcdef"
+ONE_USER = f'basic_auth_users: {{ann: "{HASH}"}}'
+EVERY_ROLE = f"""
+basic_auth_users: {{write: &hash "{HASH}", look: *hash, label: *hash, activate: *hash, nothing: *hash}}
+nodescore:
+  bearer_tokens: {{prometheus: {{environment: TOKEN}}}}
+  permissions:
+    users: {{write: [write], look: [look], label: [label], activate: [activate]}}
+    tokens: {{prometheus: [write, look]}}
+"""
 
 
 @dataclass(frozen=True)
