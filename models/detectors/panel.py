@@ -36,6 +36,8 @@ GAIN_SIGMA, GAIN_ROWS = 0.4, 500
 STRENGTH_SIGMA, STRENGTH_ROWS = 0.5, 60
 # Rows that learners are fitted to, at most: more of them, being neighbours, teach little and take long.
 MAX_ROWS = 60_000
+# Of attacks and of normal rows at least so many for each copy, however few there are: no learner learns from one kind.
+LEAST_DRAWN = 20
 # A fold need only show which half is better.
 FOLDS, FOLD_ROWS = 3, 20_000
 # The pull's own probability counts this much among the general votes: trees alone give many rows the same.
@@ -66,6 +68,11 @@ class Lessons:
     stream: Int32  # [R] rows of a stream follow each other in time
     group: Int32  # [R] rows of a group are alike: a node's, in all of its streams, or a time's
     weight: Float32 | None = None  # [R] how often a row is drawn beside others; None: once
+
+    @property
+    def teaches(self) -> Bool:
+        """Which rows weigh anything [R]."""
+        return np.ones(len(self.z), bool) if self.weight is None else self.weight > 0
 
     def take(self, rows: Bool) -> Lessons:
         """Some of the rows."""
@@ -146,11 +153,11 @@ def _both(trust: float, general: Float64, special: Float64) -> Float64:
 
 
 def _folds(lessons: Lessons) -> Iterator[Bool]:
-    """Which rows to leave out: those of every `FOLDS`-th group, where others have attacks and normal rows."""
-    groups = np.unique(lessons.group)
+    """Which rows to leave out: those of every `FOLDS`-th group, where others teach attacks and normal rows."""
+    groups, teaches = np.unique(lessons.group), lessons.teaches
     for fold in range(min(FOLDS, len(groups))):
         left_out = np.isin(lessons.group, groups[fold::FOLDS])
-        kept = lessons.attack[~left_out]
+        kept = lessons.attack[~left_out & teaches]
         if kept.any() and not kept.all():
             yield left_out
 
@@ -178,11 +185,17 @@ def _varied(lessons: Lessons, rows: int, sigma: float, block_rows: int, gains: i
 
 
 def _drawn(random: np.random.Generator, lessons: Lessons, rows: int) -> Int64:
-    """So many rows at most [r], each once; by weight, as often as it says."""
+    """So many rows at most [r], each once; by weight, as often as it says; and `LEAST_DRAWN` of a kind that is rare."""
     if lessons.weight is None:
-        return random.permutation(len(lessons.z))[:rows]
-    share = lessons.weight / lessons.weight.sum(dtype=np.float64)
-    return random.choice(len(lessons.z), min(rows, len(lessons.z)), p=share / share.sum())
+        drawn = random.permutation(len(lessons.z))[:rows]
+    else:
+        share = lessons.weight / lessons.weight.sum(dtype=np.float64)
+        drawn = random.choice(len(lessons.z), min(rows, len(lessons.z)), p=share / share.sum())
+    for kind in (lessons.attack, ~lessons.attack):
+        lacking, there = LEAST_DRAWN - np.count_nonzero(kind[drawn]), np.flatnonzero(kind & lessons.teaches)
+        if lacking > 0 and len(there):
+            drawn = np.concatenate([drawn, random.choice(there, lacking)])
+    return drawn
 
 
 def _within(stream: Int32) -> Int32:

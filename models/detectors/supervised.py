@@ -31,7 +31,7 @@ from models.detectors.panel import FOLDS, PULL_VOTE, Judged, Learner, Lessons, P
 from models.graph import ML_OPSET, OPSET, Graph
 from models.own_threshold import Alarm
 from models.table import Table
-from receiver.columns import Float64, Int32
+from receiver.columns import Bool, Float64, Int32
 from receiver.errors import DataError
 
 # Fewer attacks than this show no more than themselves.
@@ -50,10 +50,11 @@ Vote = Callable[[Graph, str], str]  # numbers [N, E] → the probability that a 
 
 
 def can_learn(rows: Table) -> bool:
-    """True where there are enough labelled attacks, and normal rows beside them."""
-    if rows.attack is None or rows.attack.all():
+    """True where enough labelled attacks teach, and normal rows beside them."""
+    teaches, attack = _teaches(rows), replay.labels(rows)
+    if not (teaches & ~attack).any():
         return False
-    return len(_attacks(_ordered(rows))) >= MIN_ATTACKS and int(rows.attack.sum()) >= MIN_ATTACK_ROWS
+    return len(_attacks(_ordered(rows))) >= MIN_ATTACKS and int((attack & teaches).sum()) >= MIN_ATTACK_ROWS
 
 
 def fit(rows: Table, learners: Sequence[Learner], trust: float | None = None) -> Build:
@@ -144,12 +145,17 @@ def _most(recorded: Table, judged: Judged, even: float) -> float:
 
 
 def _attacks(rows: Table) -> list[tuple[int, int]]:
-    """The first and last of each run of attack rows, of rows in node and time order."""
-    attack = replay.labels(rows)
+    """The first and last of each run of attack rows that teach, of rows in node and time order."""
+    attack = replay.labels(rows) & _teaches(rows)
     same = np.diff(rows.node, prepend=-1) == 0
     before = np.concatenate([[False], attack[:-1]]) & same
     after = np.concatenate([attack[1:], [False]]) & np.append(same[1:], False)
     return list(zip(np.flatnonzero(attack & ~before).tolist(), np.flatnonzero(attack & ~after).tolist(), strict=True))
+
+
+def _teaches(rows: Table) -> Bool:
+    """Which rows weigh anything [R]."""
+    return np.ones(len(rows), bool) if rows.weight is None else rows.weight > 0
 
 
 def _ordered(rows: Table) -> Table:
@@ -158,7 +164,7 @@ def _ordered(rows: Table) -> Table:
 
 def _groups(rows: Table) -> Int32:
     """What rows are alike: a node's; where only one is attacked, those of `FOLDS` times with as many attacks each."""
-    attack = replay.labels(rows)
+    attack = replay.labels(rows) & _teaches(rows)
     if len(np.unique(rows.node[attack])) > 1:
         return rows.node
     begun = np.cumsum(np.isin(np.arange(len(rows)), [first for first, _ in _attacks(rows)]))

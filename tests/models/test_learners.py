@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -194,3 +196,9 @@ def test_too_few_attacks_teach_nothing() -> None:
     assert supervised.can_learn(attacked())
     assert not supervised.can_learn(table(nodes=1, seconds=600))
     assert not supervised.can_learn(table(nodes=1, seconds=600, attack=(100, 200)))
+
+
+def test_attacks_that_weigh_nothing_are_not_counted() -> None:
+    rows = attacked()
+    assert rows.attack is not None
+    assert not supervised.can_learn(replace(rows, weight=(~rows.attack).astype(np.float32)))

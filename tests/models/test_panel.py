@@ -73,3 +73,23 @@ def test_rows_that_weigh_nothing_teach_nothing(prior: Prior) -> None:
     _, misled = panel.fit(lied, prior, [learner()]).votes(right.z, prior)
     assert ((weighed > 0.5) == right.attack).mean() > 0.9
     assert ((misled > 0.5) == right.attack).mean() < 0.2
+
+
+def test_attacks_that_weigh_nothing_are_none_to_learn_from(prior: Prior) -> None:
+    lessons = nodes([5, 5, 5], -2)
+    weight = np.where(lessons.attack & (lessons.group > 0), 0, 1).astype(np.float32)
+    judged = panel.judge(replace(lessons, weight=weight), prior, [learner()])
+    assert np.unique(lessons.group[judged.judged]).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_an_attack_that_is_rare_is_learnt_from_all_the_same(prior: Prior, weighed: bool) -> None:
+    lessons = nodes([5] * 4, 9)
+    rare = np.flatnonzero(lessons.attack)[0]
+    attack = np.arange(len(lessons.z)) == rare
+    weight = np.where(attack, 1e-6, 1).astype(np.float32) if weighed else None
+    kept = attack | ~lessons.attack
+    rows = replace(lessons, attack=attack, weight=weight).take(kept)
+    general, special = panel.fit(rows, prior, [learner()], rows=100).votes(lessons.z[[rare]], prior)
+    assert special > 0.5
+    assert general.shape == (1,)
