@@ -2,7 +2,8 @@
 
 `EmbeddedReader.open` costs some 0.3 ms: open one for a task, use it from one thread at a time, close it. It sees
 what was committed when each block was asked for; a long export holds up nobody, because each block is a query of
-its own. Raises `ConfigurationError` where there is no usable file, `StoreUnavailable` where it cannot be read now.
+its own. Raises `ConfigurationError` where there is no usable file or one of a newer version, `StoreUnavailable` where
+it cannot be read now.
 
 All that it writes is labels and mutes, since `nodescore label` and `nodescore mute` are processes of their own.
 """
@@ -23,6 +24,7 @@ from receiver.store import labelling, mutes
 from receiver.store.mutes import MUTES_READ, Mute
 from receiver.store.protocol import Label, Peak
 from receiver.store.queries import READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
+from receiver.store.schema import refuse_newer
 from receiver.store.sqlite import Sync, connect, opening, reading, transaction
 from receiver.store.statements import ADD_LABEL, ADD_MUTE
 from receiver.store.vectors import Vectors
@@ -48,6 +50,7 @@ class EmbeddedReader:
         """Open the file that a service has made at `path`; `sync` concerns what is written here."""
         connection = connect(path, sync)
         with opening(connection, path):
+            refuse_newer(connection, path)
             return cls(connection, path, catalogue)
 
     def nodes(self) -> dict[int, NodeName]:

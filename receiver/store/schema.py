@@ -80,12 +80,8 @@ _READ_PROGRESS = "SELECT value FROM progress WHERE name = ?"
 def migrate(connection: sqlite3.Connection, path: Path, catalogue: Catalogue) -> None:
     """Make or complete every table that this version and this catalogue need."""
     with transaction(connection):
+        refuse_newer(connection, path)
         version, recorded = pragma(connection, "user_version"), _recorded_version(connection)
-        if version == recorded > len(MIGRATIONS):
-            raise ConfigurationError(
-                f"store {path}: written by a newer nodescore (format {version}, this one knows {len(MIGRATIONS)}); "
-                "install that version again, or choose another data directory"
-            )
         if version != recorded:
             raise StoreDamaged(f"store {path}: its header says format {version}, its content {recorded}")
         checksum = connection.execute(_READ_PROGRESS, (SCHEMA,)).fetchone() if version else None
@@ -100,6 +96,16 @@ def migrate(connection: sqlite3.Connection, path: Path, catalogue: Catalogue) ->
         _add_catalogue(connection, catalogue)
         connection.execute(SET_PROGRESS, (FORMAT, len(MIGRATIONS)))
         record_schema(connection)
+
+
+def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `ConfigurationError` where the file's header and content both say that it is of a newer version."""
+    version = pragma(connection, "user_version")
+    if version > len(MIGRATIONS) and version == _recorded_version(connection):
+        raise ConfigurationError(
+            f"store {path}: written by a newer nodescore (format {version}, this one knows {len(MIGRATIONS)}); "
+            "install that version again, or choose another data directory"
+        )
 
 
 def record_schema(connection: sqlite3.Connection) -> None:

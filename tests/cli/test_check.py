@@ -1,5 +1,7 @@
 """`nodescore check`."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,15 @@ def test_a_store_that_is_none_is_named(nodescore: Nodescore, model: Path, tmp_pa
     done = nodescore("check", "--model", model, "--data-dir", tmp_path)
     assert done.status == 2
     assert "FAULT  store: store" in done.out
+
+
+def test_a_store_of_a_newer_version_is_a_fault_as_serve_says(nodescore: Nodescore, model: Path, data_dir: Path) -> None:
+    path = data_dir / "nodescore.sqlite"
+    with closing(sqlite3.connect(path)) as newer:
+        newer.executescript("PRAGMA user_version = 99; UPDATE progress SET value = 99 WHERE name = 'format'")
+    done = nodescore("check", "--model", model, "--data-dir", data_dir)
+    assert done.status == 2
+    assert f"FAULT  store: store {path}: written by a newer nodescore (format 99" in done.out
 
 
 def test_a_data_folder_that_cannot_be_one_is_named(nodescore: Nodescore, model: Path) -> None:

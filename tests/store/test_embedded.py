@@ -264,6 +264,8 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     other.close()
     with pytest.raises(ConfigurationError, match="written by a newer nodescore"):
         EmbeddedStore.open(path, CATALOGUE)
+    with pytest.raises(ConfigurationError, match="written by a newer nodescore"):
+        EmbeddedReader.open(path, CATALOGUE)
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
