@@ -8,7 +8,7 @@ import numpy as np
 
 from receiver.catalogue import Catalogue, parse
 from receiver.columns import Float32, NodeName, Rows, Samples, Scores
-from receiver.store import Finished, JournalRecord, Label, RowReader
+from receiver.store import Finished, JournalRecord, Label, RowReader, States
 
 NAN = float("nan")
 # A Friday in November 2026, with milliseconds that no power of two divides.
@@ -78,6 +78,16 @@ def finished(
 ) -> Finished:
     """What one flush writes."""
     return Finished(rows_of(*rows), rows_of(*fills), scores or scores_of(), model_version, consumed_seq)
+
+
+def states_of(model: str, *nodes: int, width: int = 4) -> States:
+    """States that tell their node."""
+    return States(
+        model,
+        np.array(nodes, np.int32),
+        np.array(nodes, np.int64) + T0,
+        np.repeat(np.array(nodes, np.float32)[:, None], width, 1),
+    )
 
 
 def names(count: int) -> dict[int, NodeName]:

@@ -1,4 +1,4 @@
-"""What every store does: the same tests on SQLite and on a real TimescaleDB."""
+"""What every store does with rows and scores: the same tests on SQLite and on a real TimescaleDB."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.columns import NodeName, Rows, Scores
-from receiver.errors import DataError
-from receiver.store import RowStore, labelling, reader
+from receiver.store import RowStore, reader
 from receiver.store.timescale import store as timescale_store
 from tests.store.data import (
     DAY_MS,
@@ -199,53 +198,6 @@ def test_rows_of_long_ago_are_deleted_and_labels_are_kept(store: RowStore) -> No
     assert stored_rows(store) == {(PUMP_1, new): (2, 2, 2)}
     assert set(stored_scores(store)) == {(PUMP_1, new)}
     assert len(store.labels(0, 1 << 50)) == 1
-
-
-def test_a_label_comes_back_as_it_was_given(store: RowStore) -> None:
-    given_label = replace(label(PUMP_1, T0, T0 + 5000), verdict="FN", details="nmap -sS, ticket №7\n'--", author="Zoë")
-    id_ = store.add_label(given_label)
-    assert store.labels(T0, T0 + 1) == [replace(given_label, id=id_, key=labelling.key_of(given_label))]
-
-
-def test_labels_are_those_that_touch_the_time_by_start(store: RowStore) -> None:
-    for start, end in ((300, 400), (100, 200), (200, 300)):
-        store.add_label(label(PUMP_1, T0 + start, T0 + end))
-    assert [found.start_ms - T0 for found in store.labels(T0 + 200, T0 + 300)] == [100, 200]
-    assert [found.start_ms - T0 for found in store.labels(T0 + 201, T0 + 301)] == [200, 300]
-
-
-def test_the_same_label_again_is_the_same_label(store: RowStore) -> None:
-    first = store.add_label(label(PUMP_1, T0, T0 + 1))
-    assert store.add_label(label(PUMP_1, T0, T0 + 1)) == first
-    assert store.add_label(label(PUMP_1, T0, T0 + 1, created_ms=T0 + 1)) != first
-    assert len(store.labels(0, 1 << 50)) == 2
-
-
-def test_a_label_keeps_the_highest_score_of_its_interval_and_its_model(store: RowStore) -> None:
-    store.add_nodes(names(3))
-    for model, node, time_ms, score in (("v1", 1, 10, 0.5), ("v2", 1, 20, 2.5), ("v3", 1, 31, 9.0), ("v4", 2, 20, 8.0)):
-        store.write(finished(scores=scores_of((node, T0 + time_ms, score, (0,) * 3, (0,) * 3)), model_version=model))
-    store.add_label(label(PUMP_1, T0 + 10, T0 + 30))
-    store.add_label(label(NodeName("east", "nobody"), T0 + 11, T0 + 30))
-    with_score, without = store.labels(0, 1 << 50)
-    assert (with_score.score, with_score.model_version) == (2.5, "v2")
-    assert (without.score, without.model_version) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "why"),
-    [
-        ({"end_ms": T0 - 1}, "ends before it starts"),
-        ({"name": NodeName("east", "")}, "names no node"),
-        ({"details": "a\x00b"}, "details has a NUL"),
-        ({"author": "\ud800"}, "author has a NUL or half"),
-        ({"details": "x" * 10_001}, "10001 characters"),
-    ],
-)
-def test_a_label_that_cannot_be_meant_is_refused(store: RowStore, wrong: dict[str, object], why: str) -> None:
-    with pytest.raises(DataError, match=why):
-        store.add_label(replace(label(PUMP_1, T0, T0 + 1), **wrong))  # type: ignore[arg-type]
-    assert store.labels(0, 1 << 50) == []
 
 
 VALUES = st.one_of(st.just(NAN), st.integers(-3, 3).map(float))

@@ -1,52 +1,33 @@
-"""What only the embedded store does: states, progress, migration, limits, and files that are not ours."""
+"""What only the embedded store does with rows, nodes and how far things have come."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.columns import NodeName
-from receiver.errors import ConfigurationError, StoreUnavailable
-from receiver.store import JournalRecord, States
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.mutes import Mute
-from receiver.store.reader import EmbeddedReader
-from receiver.store.schema import MIGRATIONS
 from tests.store.data import (
     CATALOGUE,
     NAN,
     T0,
-    catalogue_of,
     finished,
     label,
     names,
     record,
     rows_of,
     scores_of,
+    states_of,
     stored_rows,
     stored_scores,
 )
 
 PUMP = NodeName("east", "pump-1")
-
-
-def states(model: str, *nodes: int, width: int = 4) -> States:
-    """States that tell their node."""
-    return States(
-        model,
-        np.array(nodes, np.int32),
-        np.array(nodes, np.int64) + T0,
-        np.repeat(np.array(nodes, np.float32)[:, None], width, 1),
-    )
 
 
 def test_everything_is_there_after_a_restart(path: Path) -> None:
@@ -125,7 +106,7 @@ def test_names_of_which_nothing_is_left_are_deleted_and_no_others(embedded: Embe
         embedded.write(rows)
     embedded.write(finished([(7, T0 + 5, (1, 2, 3))]))
     everybody = set(range(1, 10))
-    embedded.save_states(states("v1", 2))
+    embedded.save_states(states_of("v1", 2))
     embedded.add_label(label(NodeName("east", "pump-3"), T0, T0 + 1))
     embedded.add_mute(Mute(NodeName("east", "pump-4"), T0 + 1, "", "ann", T0))
     assert embedded.forget_nodes(everybody) == []  # their rows are there
@@ -137,211 +118,6 @@ def test_names_of_which_nothing_is_left_are_deleted_and_no_others(embedded: Embe
     embedded.add_nodes({10: NodeName("east", "pump-7")})
     embedded.write(finished([(10, T0 + 9, (1, 2, 3))]))
     assert embedded.last_row_ms() == {2: T0, 3: T0, 4: T0, 10: T0 + 9}
-
-
-def test_states_come_back_as_they_were_saved(embedded: EmbeddedStore) -> None:
-    embedded.save_states(states("v1", 1, 2))
-    embedded.save_states(states("v1", 2, 3))
-    loaded = embedded.load_states("v1")
-    assert loaded is not None
-    expected = states("v1", 1, 2, 3)
-    for name in ("node", "time_ms", "state"):
-        np.testing.assert_array_equal(getattr(loaded, name), getattr(expected, name))
-
-
-def test_states_of_another_model_are_not_given(embedded: EmbeddedStore) -> None:
-    assert embedded.load_states("v1") is None
-    embedded.save_states(states("v1", 1, 2))
-    embedded.save_states(states("v2", 2, width=6))
-    first, second = embedded.load_states("v1"), embedded.load_states("v2")
-    assert first is not None
-    assert second is not None
-    assert (first.node.tolist(), second.node.tolist(), second.state.shape) == ([1], [2], (1, 6))
-    assert embedded.load_states("v3") is None
-
-
-def test_states_of_long_ago_are_deleted_of_whatever_model(embedded: EmbeddedStore) -> None:
-    embedded.save_states(states("v1", 1, 5))
-    embedded.save_states(states("v2", 2, 6))
-    embedded.forget_states(T0 + 5)
-    first, second = embedded.load_states("v1"), embedded.load_states("v2")
-    assert first is not None
-    assert second is not None
-    assert (first.node.tolist(), second.node.tolist()) == ([5], [6])
-
-
-def test_a_catalogue_that_gained_features_gets_their_columns(path: Path) -> None:
-    store = EmbeddedStore.open(path, CATALOGUE)
-    store.add_nodes(names(1))
-    store.write(finished([(1, T0, (1, 2, 3))], scores=scores_of((1, T0, 0.5, (0.25, 0.5, 0.75), (0, 0, 1)))))
-    store.close()
-    wider = catalogue_of("new", "order", "flow")  # heat is gone, and the order is another
-    store = EmbeddedStore.open(path, wider)
-    assert stored_rows(store) == {(PUMP, T0): (None, 3, 1)}
-    _, x, contribution = stored_scores(store)[PUMP, T0]
-    assert (x, contribution) == ((None, 0.75, 0.25), (None, 1, 0))
-    store.close()
-    store = EmbeddedStore.open(path, CATALOGUE)
-    assert stored_rows(store) == {(PUMP, T0): (1, 2, 3)}
-    store.close()
-
-
-def test_a_reader_with_newer_features_reads_a_file_that_lacks_their_columns(
-    embedded: EmbeddedStore, path: Path
-) -> None:
-    embedded.add_nodes(names(1))
-    embedded.write(finished([(1, T0, (1, 2, 3))]))
-    reader = EmbeddedReader.open(path, catalogue_of("flow", "new"))
-    assert stored_rows(reader) == {(PUMP, T0): (1, None)}
-    reader.close()
-
-
-def test_a_reader_with_another_catalogue_finds_no_rows(embedded: EmbeddedStore, path: Path) -> None:
-    embedded.add_nodes(names(1))
-    with sqlite3.connect(path) as other:
-        other.execute("ALTER TABLE pump_samples RENAME TO elsewhere")
-    other.close()
-    reader = EmbeddedReader.open(path, CATALOGUE)
-    assert list(reader.read_rows(0, 1 << 50)) == []
-    assert list(reader.read_scores(0, 1 << 50)) == []
-    reader.close()
-
-
-def sync_level(store: EmbeddedStore, when: str) -> int:
-    """2: a commit waits for the disk. SQLite answers when it parses, so each question needs words of its own."""
-    assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    return int(store._connection.execute(f"PRAGMA synchronous -- {when}").fetchone()[0])
-
-
-def test_what_is_acknowledged_is_synced_unless_told_otherwise_and_a_flush_waits_for_the_next(tmp_path: Path) -> None:
-    for sync, level in (("full", 2), ("normal", 1)):
-        store = EmbeddedStore.open(tmp_path / f"{sync}.db", CATALOGUE, sync)  # type: ignore[arg-type]
-        store.append([record(T0)], [], names(2))
-        assert sync_level(store, "after append") == level
-        store.write(finished([(1, T0, (1, 2, 3))], consumed_seq=1))
-        assert sync_level(store, "after write") == 1
-        store.append([record(T0)], [], {})
-        assert sync_level(store, "after append again") == level
-        store.close()
-
-
-def test_a_power_cut_takes_the_end_of_the_log_and_leaves_no_sample_between_journal_and_rows(path: Path) -> None:
-    store = EmbeddedStore.open(path, CATALOGUE)
-    store.append([record(T0)], [], names(2))
-    for seq in range(1, 20):
-        store.write(finished([(1, T0 + seq, (seq, 2, 3))], consumed_seq=seq))
-        store.journal.trim(seq - 3, T0 + 1)
-        store.append([record(T0)], [], {})
-    file, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
-    store.close()
-    seen = set()
-    for length in range(0, len(log), 4096):
-        cut = path.with_name(f"cut-{length}.db")
-        cut.write_bytes(file)
-        cut.with_name(cut.name + "-wal").write_bytes(log[:length])
-        store = EmbeddedStore.open(cut, CATALOGUE)
-        consumed, journal = store.consumed_seq, [seq for seq, _ in store.journal.replay()]
-        assert len(stored_rows(store)) == consumed
-        last = journal[-1] if journal else 0
-        assert last in (consumed, consumed + 1)
-        assert journal in [list(range(max(1, consumed - kept), last + 1)) for kept in (2, 3)]
-        seen.add(consumed)
-        store.close()
-    assert seen == set(range(20))
-
-
-def test_a_second_service_on_the_same_file_is_refused(embedded: EmbeddedStore, path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="another nodescore serves from it"):
-        EmbeddedStore.open(path, CATALOGUE)
-    assert embedded.append([record(T0)], [], {}) == [1]
-
-
-def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
-    EmbeddedStore.open(path, CATALOGUE).close()
-    with sqlite3.connect(path) as other:
-        other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-        other.execute("UPDATE progress SET value = value + 1 WHERE name = 'format'")
-    other.close()
-    with pytest.raises(ConfigurationError, match="written by a newer nodescore"):
-        EmbeddedStore.open(path, CATALOGUE)
-    with pytest.raises(ConfigurationError, match="written by a newer nodescore"):
-        EmbeddedReader.open(path, CATALOGUE)
-
-
-def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"not a database, but somebody's notes\n" * 500)
-    for _ in range(2):
-        with pytest.raises(ConfigurationError, match="not a usable SQLite file"):
-            EmbeddedStore.open(path, CATALOGUE)
-        assert path.read_bytes() == b"not a database, but somebody's notes\n" * 500
-
-
-def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
-    path.parent.mkdir()
-    with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE bookmarks (url TEXT)")
-    other.close()
-    before = path.read_bytes()
-    for _ in range(2):
-        with pytest.raises(ConfigurationError, match="another program"):
-            EmbeddedStore.open(path, CATALOGUE)
-        assert path.read_bytes() == before
-
-
-def test_what_lies_where_a_start_failed_is_not_taken_to_be_ours(path: Path) -> None:
-    path.mkdir(parents=True)
-    with pytest.raises(ConfigurationError):
-        EmbeddedStore.open(path, CATALOGUE)
-    path.rmdir()
-    path.write_bytes(b"not a database, but somebody's notes\n" * 500)
-    with pytest.raises(ConfigurationError, match="not a usable SQLite file"):
-        EmbeddedStore.open(path, CATALOGUE)
-    assert path.read_bytes() == b"not a database, but somebody's notes\n" * 500
-
-
-def test_a_database_of_another_program_that_was_locked_is_left_alone_too(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("receiver.store.sqlite.BUSY_TIMEOUT_SECONDS", 0.01)
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE bookmarks (url TEXT)")
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(StoreUnavailable):
-            EmbeddedStore.open(path, CATALOGUE)
-    before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match="another program"):
-        EmbeddedStore.open(path, CATALOGUE)
-    assert path.read_bytes() == before
-
-
-def test_reading_where_no_service_has_been_says_so(path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such file"):
-        EmbeddedReader.open(path, CATALOGUE)
-    assert not path.exists()
-
-
-def test_a_folder_in_the_way_says_so(path: Path) -> None:
-    path.mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match=r"nodescore\.db: "):
-        EmbeddedStore.open(path, CATALOGUE)
-
-
-def test_a_lock_file_that_cannot_be_opened_says_so(path: Path) -> None:
-    path.with_name(path.name + ".lock").mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match="its lock file"):
-        EmbeddedStore.open(path, CATALOGUE)
-
-
-def test_a_damaged_state_costs_only_its_node(embedded: EmbeddedStore, path: Path) -> None:
-    embedded.save_states(states("v1", 1, 2, 3))
-    with sqlite3.connect(path) as other:
-        other.execute("UPDATE states SET state = substr(state, 1, 5) WHERE node = 2")
-    other.close()
-    loaded = embedded.load_states("v1")
-    assert loaded is not None
-    assert loaded.node.tolist() == [1, 3]
 
 
 def test_deletion_goes_in_steps(embedded: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,64 +139,6 @@ def test_the_size_counts_what_is_used_and_falls_when_rows_are_deleted(embedded: 
         pass
     embedded._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert embedded.size_bytes() < full / 2
-
-
-def test_a_full_disk_is_unavailable_and_the_store_goes_on_when_there_is_space(embedded: EmbeddedStore) -> None:
-    embedded.add_nodes(names(1))
-    (pages,) = embedded._connection.execute("PRAGMA page_count").fetchone()
-    embedded._connection.execute(f"PRAGMA max_page_count = {pages + 2}")  # SQLite's own "disk full"
-    big = record(T0, *((i, T0, 0.0) for i in range(3000)))
-    with pytest.raises(StoreUnavailable, match="the disk is full"):
-        embedded.append([big], [], {2: NodeName("east", "pump-2")})
-    assert embedded.nodes() == {1: PUMP}
-    assert list(embedded.journal.replay()) == []
-    embedded._connection.execute("PRAGMA max_page_count = 1000000")
-    assert embedded.append([big], [], {2: NodeName("east", "pump-2")}) == [1]
-    assert set(embedded.nodes()) == {1, 2}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mount.returncode:
-        pytest.skip(f"cannot mount a small disk: {mount.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def append_until_full(store: EmbeddedStore, big: JournalRecord) -> list[int]:
-    """The numbers of the records that were acknowledged."""
-    acknowledged: list[int] = []
-    try:
-        while True:
-            acknowledged += store.append([big], [], {})
-    except StoreUnavailable:
-        return acknowledged
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_disk_that_is_really_full_loses_nothing_that_was_acknowledged(small_disk: Path) -> None:
-    store = EmbeddedStore.open(small_disk / "x.db", CATALOGUE)
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(2 << 20))
-    big = record(T0, *((i, T0, float(i)) for i in range(3000)))
-    acknowledged = append_until_full(store, big)
-    assert acknowledged
-    assert [number for number, _ in store.journal.replay()] == acknowledged
-    with pytest.raises(StoreUnavailable):
-        store.append([big], [], {})
-    ballast.unlink()
-    acknowledged += store.append([big], [], {})
-    store.close()
-    store = EmbeddedStore.open(small_disk / "x.db", CATALOGUE)
-    assert [number for number, _ in store.journal.replay()] == acknowledged
-    assert store.damage == []
-    store.close()
 
 
 def test_a_row_without_any_value_is_a_row(embedded: EmbeddedStore) -> None:

@@ -8,8 +8,7 @@ import sqlite3
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,37 +22,10 @@ from receiver.store.journal import encode
 from receiver.store.refill import Refill
 from receiver.store.wal import read_log
 from tests.store.data import CATALOGUE, T0, catalogue_of, record, stored_rows, stored_scores
-from tests.store.used import SERIES, use
+from tests.store.used import NAME, SERIES, Used, opened
 
 FRAME = 24 + 8192
-NAME = "nodescore.db"
 FILES = {"open": (NAME, f"{NAME}-wal"), "closed": (NAME,)}
-
-
-class Used:
-    """The folders that `use` has made, and what a file without damage gives."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.records = use(folder)
-        self.log = (folder / "open" / f"{NAME}-wal").read_bytes()
-        with opened(folder / "closed") as store:
-            self.rows, self.scores = stored_rows(store), stored_scores(store)
-            self.series, self.states, self.labels = (
-                store.journal.series(),
-                store.load_states("v0"),
-                store.labels(0, 1 << 50),
-            )
-            self.mutes = store.mutes(0)
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore.open(folder / NAME, CATALOGUE)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,18 +20,7 @@ from receiver.store.timescale import TimescaleStore
 from receiver.store.timescale.novelty import Newest
 from tests.servers.process import wait_until
 from tests.servers.timescale import TimescaleServer, empty_database
-from tests.store.data import (
-    CATALOGUE,
-    DAY_MS,
-    NAN,
-    SCHEMA,
-    T0,
-    finished,
-    names,
-    scores_of,
-    stored_rows,
-    stored_scores,
-)
+from tests.store.data import CATALOGUE, DAY_MS, NAN, SCHEMA, T0, finished, names, scores_of, stored_rows, stored_scores
 
 PUMP = NodeName("east", "pump-1")
 Replica = Callable[[], TimescaleStore]

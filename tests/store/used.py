@@ -7,6 +7,7 @@ again, fills, scores of two models, states, labels, and what was trimmed and del
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,35 @@ from receiver.columns import Samples
 from receiver.store import JournalRecord, Mute, NewSeries
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.protocol import States
-from tests.store.data import CATALOGUE, NAN, T0, finished, label, names, scores_of
+from tests.store.data import CATALOGUE, NAN, T0, finished, label, names, scores_of, stored_rows, stored_scores
 
+NAME = "nodescore.db"
 NODES = 4
 SERIES = 60
 ROWS = 60  # of each node
 
 
+class Used:
+    """The folders that `use` has made, and what a file without damage gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records = use(folder)
+        self.log = (folder / "open" / f"{NAME}-wal").read_bytes()
+        with opened(folder / "closed") as store:
+            self.rows, self.scores = stored_rows(store), stored_scores(store)
+            self.series, self.labels = store.journal.series(), store.labels(0, 1 << 50)
+            self.mutes = store.mutes(0)
+
+
+def opened(folder: Path) -> closing[EmbeddedStore]:
+    """The store of one of these folders, for a `with` block."""
+    return closing(EmbeddedStore.open(folder / NAME, CATALOGUE))
+
+
 def use(folder: Path) -> dict[int, JournalRecord]:
     """Make `nodescore.db` in the folders `open`, with its log, and `closed`; the journal's records by number."""
-    path = folder / "live" / "nodescore.db"
+    path = folder / "live" / NAME
     store = EmbeddedStore.open(path, CATALOGUE)
     rng = np.random.default_rng(7)
     nodes = names(NODES)
@@ -51,11 +71,7 @@ def use(folder: Path) -> dict[int, JournalRecord]:
                 del records[gone]
             store.delete_before(T0 + 5000)
             store._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # some frames are in the file already
-    _copy(path.parent, folder / "open")
+    shutil.copytree(path.parent, folder / "open")
     store.close()
-    _copy(path.parent, folder / "closed")
+    shutil.copytree(path.parent, folder / "closed")
     return records
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target)
