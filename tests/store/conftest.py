@@ -11,7 +11,7 @@ import pytest
 from receiver.store import RowStore
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.timescale import TimescaleStore
-from tests.store.data import CATALOGUE, SCHEMA
+from tests.store.data import CATALOGUE, SCHEMA, Database
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def timescale_store(timescale_dsn: str) -> Iterator[TimescaleStore]:
 
 
 @pytest.fixture
-def database(timescale_dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+def database(timescale_dsn: str) -> Iterator[Database]:
     """A connection of the test's own to the database of the store, where its tables are."""
     with psycopg.connect(timescale_dsn, autocommit=True, options=f"-csearch_path={SCHEMA},public") as connection:
         yield connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import psycopg
 
 from receiver.catalogue import Catalogue, parse
 from receiver.columns import Float32, NodeName, Rows, Samples, Scores
@@ -39,6 +40,7 @@ def catalogue_of(*features: str) -> Catalogue:
 CATALOGUE = catalogue_of("flow", "heat", "order")  # the last is a word of SQL
 FEATURES = 3
 SCHEMA = "nodescore_pump"  # of its tables in TimescaleDB
+Database = psycopg.Connection[tuple[object, ...]]  # as a test sees it, beside the store
 
 
 def rows_of(*rows: Row) -> Rows:

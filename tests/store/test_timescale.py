@@ -1,15 +1,9 @@
-"""What only TimescaleDB does: migration, chunks, the data set's view, licences, and errors that say what to change."""
+"""What only TimescaleDB does with rows: chunks, columns, the data set's view, policies, and several catalogues."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import psycopg
@@ -17,19 +11,19 @@ import pytest
 
 from receiver.catalogue import load
 from receiver.columns import NodeName
-from receiver.errors import ConfigurationError, StoreUnavailable
+from receiver.errors import StoreUnavailable
 from receiver.store.mutes import Mute
 from receiver.store.protocol import States
-from receiver.store.timescale import TimescaleStore, probe
+from receiver.store.timescale import TimescaleStore
 from receiver.store.timescale.migration import _ensure_policies, licence
-from receiver.store.timescale.schema import MIGRATIONS, tables_of
-from tests.servers.timescale import TimescaleServer, empty_database
+from receiver.store.timescale.schema import tables_of
 from tests.store.data import (
     CATALOGUE,
     DAY_MS,
     NAN,
     SCHEMA,
     T0,
+    Database,
     catalogue_of,
     finished,
     label,
@@ -40,41 +34,27 @@ from tests.store.data import (
 )
 
 PUMP = NodeName("east", "pump-1")
-ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def bare_dsn(timescale: TimescaleServer) -> Iterator[str]:
-    """The DSN of a database without any extension."""
-    with empty_database(timescale) as dsn:
-        yield dsn
-
-
-def query(database: psycopg.Connection[tuple[object, ...]], text: str) -> list[tuple[object, ...]]:
+def query(database: Database, text: str) -> list[tuple[object, ...]]:
     """All rows."""
     return database.execute(text).fetchall()
 
 
-def test_a_time_is_the_same_instant_in_the_database(
-    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
+def test_a_time_is_the_same_instant_in_the_database(timescale_store: TimescaleStore, database: Database) -> None:
     timescale_store.add_nodes(names(1))
     timescale_store.write(finished([(1, 1_795_161_600_123, (1, 2, 3))]))
     assert query(database, "SELECT time AT TIME ZONE 'UTC' || '' FROM pump_samples") == [("2026-11-20 08:00:00.123",)]
 
 
-def test_missing_values_are_null_not_nan(
-    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
+def test_missing_values_are_null_not_nan(timescale_store: TimescaleStore, database: Database) -> None:
     timescale_store.add_nodes(names(1))
     timescale_store.write(finished([(1, T0, (1, NAN, 3))], scores=scores_of((1, T0, NAN, (1, 2, 3), (NAN,) * 3))))
     assert query(database, 'SELECT flow, heat, "order" FROM pump_samples') == [(1, None, 3)]
     assert query(database, "SELECT score, x, contribution FROM pump_scores") == [(None, [1, 2, 3], None)]
 
 
-def test_rows_are_in_hypertables_of_a_day(
-    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
+def test_rows_are_in_hypertables_of_a_day(timescale_store: TimescaleStore, database: Database) -> None:
     timescale_store.add_nodes(names(1))
     timescale_store.write(finished([(1, T0 + day * DAY_MS, (1, 2, 3)) for day in range(4)]))
     tables = "SELECT hypertable_name, num_chunks FROM timescaledb_information.hypertables ORDER BY 1"
@@ -84,7 +64,7 @@ def test_rows_are_in_hypertables_of_a_day(
 
 
 def test_the_data_set_has_the_features_and_the_attack_of_the_newest_label(
-    timescale_store: TimescaleStore, database: psycopg.Connection[tuple[object, ...]]
+    timescale_store: TimescaleStore, database: Database
 ) -> None:
     timescale_store.add_nodes(names(3))
     timescale_store.write(finished([(n, T0 + i, (n, i, NAN)) for n in (1, 3) for i in range(4)]))
@@ -112,7 +92,7 @@ def test_the_24_features_are_the_papers_table_2(timescale_dsn: str) -> None:
 
 
 def test_a_catalogue_that_gained_features_gets_their_columns(
-    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+    timescale_store: TimescaleStore, timescale_dsn: str, database: Database
 ) -> None:
     timescale_store.add_nodes(names(1))
     timescale_store.write(finished([(1, T0, (1, 2, 3))], scores=scores_of((1, T0, 0.5, (0.25, 0.5, 0.75), (0, 0, 1)))))
@@ -122,23 +102,6 @@ def test_a_catalogue_that_gained_features_gets_their_columns(
     wider.close()
     assert query(database, 'SELECT new, "order", flow, attack FROM pump_dataset') == [(None, 3, 1, 0)]
     assert stored_rows(timescale_store) == {(PUMP, T0): (1, 2, 3)}
-
-
-def test_services_that_start_at_once_make_the_tables_once(bare_dsn: str) -> None:
-    errors: list[Exception] = []
-
-    def start() -> None:
-        try:
-            TimescaleStore.connect(bare_dsn, CATALOGUE).close()
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
 
 
 def test_a_name_that_postgres_cannot_hold_does_not_stop_the_rows(timescale_store: TimescaleStore) -> None:
@@ -154,128 +117,8 @@ def test_naming_known_nodes_again_uses_up_no_ids(timescale_store: TimescaleStore
     assert sorted(timescale_store.nodes()) == [1, 2, 3, 4]
 
 
-def test_a_database_without_the_extension_and_a_user_without_the_right_to_make_it(bare_dsn: str) -> None:
-    with psycopg.connect(bare_dsn, autocommit=True) as admin:
-        admin.execute("CREATE ROLE plain LOGIN PASSWORD 'sesame-street'")
-        admin.execute("GRANT ALL ON SCHEMA public TO plain")
-        parts = urlsplit(bare_dsn)
-        as_plain = parts._replace(netloc=f"plain:sesame-street@{parts.hostname}:{parts.port}").geturl()
-        try:
-            with pytest.raises(ConfigurationError, match="superuser run CREATE EXTENSION timescaledb"):
-                TimescaleStore.connect(as_plain, CATALOGUE)
-        finally:
-            admin.execute("DROP OWNED BY plain")
-            admin.execute("DROP ROLE plain")
-
-
-def test_a_user_without_the_right_to_make_tables(
-    timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
-    database.execute("CREATE ROLE reader LOGIN PASSWORD 'sesame-street'")
-    parts = urlsplit(timescale_dsn)
-    as_reader = parts._replace(netloc=f"reader:sesame-street@{parts.hostname}:{parts.port}").geturl()
-    try:
-        with pytest.raises(ConfigurationError, match=r"permission denied .* right to make tables"):
-            TimescaleStore.connect(as_reader, CATALOGUE)
-    finally:
-        database.execute("DROP ROLE reader")
-
-
-def test_a_user_who_may_only_read_can_read(
-    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
-    timescale_store.add_nodes(names(1))
-    timescale_store.write(finished([(1, T0, (1, 2, 3))]))
-    database.execute("CREATE ROLE analyst LOGIN PASSWORD 'sesame-street'")
-    database.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO analyst")
-    database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO analyst")
-    parts = urlsplit(timescale_dsn)
-    try:
-        as_analyst = parts._replace(netloc=f"analyst:sesame-street@{parts.hostname}:{parts.port}").geturl()
-        reader = TimescaleStore.connect(as_analyst, CATALOGUE)
-        assert len(stored_rows(reader)) == 1
-        with pytest.raises(StoreUnavailable, match="permission denied"):
-            reader.add_label(label(PUMP, T0, T0))
-        reader.close()
-    finally:
-        database.execute("DROP OWNED BY analyst")
-        database.execute("DROP ROLE analyst")
-
-
-def test_connecting_waits_for_no_reader(
-    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
-    timescale_store.add_nodes(names(1))
-    timescale_store.write(finished([(1, T0, (1, 2, 3))]))
-    with database.transaction():
-        query(database, "SELECT * FROM pump_dataset")  # its locks are held until the transaction ends
-        TimescaleStore.connect(f"{timescale_dsn}?options=-clock_timeout%3D1", CATALOGUE).close()
-
-
-def test_a_database_of_another_encoding(timescale: TimescaleServer) -> None:
-    with psycopg.connect(timescale.dsn, autocommit=True) as admin:
-        admin.execute("DROP DATABASE IF EXISTS nodescore_test_latin")
-        admin.execute(
-            "CREATE DATABASE nodescore_test_latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
-        )
-        try:
-            dsn = urlsplit(timescale.dsn)._replace(path="/nodescore_test_latin").geturl()
-            with pytest.raises(ConfigurationError, match="encoding is LATIN1"):
-                TimescaleStore.connect(dsn, CATALOGUE)
-        finally:
-            admin.execute("DROP DATABASE nodescore_test_latin")
-
-
-@pytest.mark.usefixtures("timescale_store")
-def test_tables_of_a_newer_version(timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]) -> None:
-    database.execute("UPDATE nodescore_schema SET version = %s", (len(MIGRATIONS) + 1,))
-    with pytest.raises(ConfigurationError, match="made by a newer nodescore"):
-        TimescaleStore.connect(timescale_dsn, CATALOGUE)
-
-
-@pytest.mark.parametrize(
-    "dsn",
-    [
-        "postgresql://ann:sesame-street@127.0.0.1:1/db",
-        "postgresql://ann:sesame-street@127.0.0.1:1/db?nonsense=1",
-        "postgresql://ann:sesame-street@host:port:what/db",
-        "postgresql://ann:sesame-street@[::1/db",
-    ],
-)
-def test_a_server_that_is_not_there_is_said_in_one_line_without_the_password(dsn: str) -> None:
-    with pytest.raises((StoreUnavailable, ConfigurationError)) as caught:
-        TimescaleStore.connect(dsn, CATALOGUE)
-    assert "sesame" not in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_a_wrong_password_is_said_without_it(timescale: TimescaleServer) -> None:
-    parts = urlsplit(timescale.dsn)
-    with pytest.raises(StoreUnavailable) as caught:
-        TimescaleStore.connect(
-            parts._replace(netloc=f"nobody:sesame-street@{parts.hostname}:{parts.port}").geturl(), CATALOGUE
-        )
-    assert "nobody" in str(caught.value)
-    assert "sesame" not in str(caught.value)
-
-
-def test_without_psycopg_the_import_says_what_to_install() -> None:
-    program = "import sys; sys.modules['psycopg'] = None\nimport receiver.store.timescale"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "ConfigurationError: a TimescaleDB is configured, but psycopg is not installed" in done.stderr
-
-
-def test_a_probe_says_what_is_there_and_changes_nothing(bare_dsn: str) -> None:
-    assert "TimescaleDB to be made" in probe(bare_dsn)
-    with psycopg.connect(bare_dsn) as database:
-        assert database.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is None
-    TimescaleStore.connect(bare_dsn, CATALOGUE).close()
-    assert re.fullmatch(r"PostgreSQL \d+\.\d+.* at .+:\d+, TimescaleDB \d+\.\d+\.\d+, licence \w+", probe(bare_dsn))
-
-
 def test_policies_are_set_where_the_licence_has_them_and_their_refusal_stops_nothing(
-    timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]], caplog: pytest.LogCaptureFixture
+    timescale_dsn: str, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     TimescaleStore.connect(timescale_dsn, CATALOGUE, retention_days=20).close()
     store = TimescaleStore.connect(timescale_dsn, CATALOGUE, retention_days=30)
@@ -308,7 +151,7 @@ def test_who_only_reads_touches_no_policy(
 
 
 def test_services_of_several_catalogues_share_a_database_and_nothing_in_it(
-    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+    timescale_store: TimescaleStore, timescale_dsn: str, database: Database
 ) -> None:
     """The same names in both; what is too old for one is not for the other."""
     of_nodes = TimescaleStore.connect(timescale_dsn, replace(CATALOGUE, name="node"))
@@ -342,28 +185,8 @@ def test_services_of_several_catalogues_share_a_database_and_nothing_in_it(
     ]
 
 
-def test_what_gives_another_schema_than_the_catalogues_is_refused(timescale_dsn: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"search_path is elsewhere, and must begin with nodescore_pump"):
-        TimescaleStore.connect(f"{timescale_dsn}?options=-csearch_path%3Delsewhere", CATALOGUE)
-
-
-def test_a_schema_that_was_made_for_the_user_is_taken(
-    timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
-) -> None:
-    database.execute("CREATE ROLE owner LOGIN PASSWORD 'sesame-street'")
-    database.execute(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION owner")
-    parts = urlsplit(timescale_dsn)
-    try:
-        as_owner = parts._replace(netloc=f"owner:sesame-street@{parts.hostname}:{parts.port}").geturl()
-        TimescaleStore.connect(as_owner, CATALOGUE).close()
-        assert query(database, "SELECT count(*) FROM pump_dataset") == [(0,)]
-    finally:
-        database.execute("DROP OWNED BY owner CASCADE")
-        database.execute("DROP ROLE owner")
-
-
 def test_a_table_that_somebody_dropped_is_made_again_after_reconnecting(
-    timescale_store: TimescaleStore, timescale_dsn: str, database: psycopg.Connection[tuple[object, ...]]
+    timescale_store: TimescaleStore, timescale_dsn: str, database: Database
 ) -> None:
     timescale_store.add_nodes(names(1))
     database.execute("DROP TABLE pump_samples CASCADE")

@@ -20,7 +20,19 @@ from receiver.store.timescale import TimescaleStore
 from receiver.store.timescale.novelty import Newest
 from tests.servers.process import wait_until
 from tests.servers.timescale import TimescaleServer, empty_database
-from tests.store.data import CATALOGUE, DAY_MS, NAN, SCHEMA, T0, finished, names, scores_of, stored_rows, stored_scores
+from tests.store.data import (
+    CATALOGUE,
+    DAY_MS,
+    NAN,
+    SCHEMA,
+    T0,
+    Database,
+    finished,
+    names,
+    scores_of,
+    stored_rows,
+    stored_scores,
+)
 
 PUMP = NodeName("east", "pump-1")
 Replica = Callable[[], TimescaleStore]
@@ -143,7 +155,7 @@ def test_a_row_and_its_fill_of_one_block_are_one_row(replica: Replica) -> None:
     assert stored_rows(store) == {(PUMP, T0): (1, 6, None), (PUMP, T0 + DAY_MS): (2, 2, 2)}
 
 
-def test_new_rows_leave_no_dead_ones(replica: Replica, database: psycopg.Connection[tuple[object, ...]]) -> None:
+def test_new_rows_leave_no_dead_ones(replica: Replica, database: Database) -> None:
     store = replica()
     for number in range(3):
         store.write(flush(range(10 * number, 10 * number + 10), 1, 0.5))
