@@ -38,7 +38,7 @@ from receiver.store.progress import CONSUMED, LAST_SAMPLE_CHANGE, LAST_SCORE_CHA
 from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 from receiver.store.reader import EmbeddedReader
 from receiver.store.salvage import complete, salvage
-from receiver.store.schema import migrate
+from receiver.store.schema import migrate, read_texts
 from receiver.store.sqlite import (
     WAL_LIMIT_BYTES,
     Sync,
@@ -123,6 +123,7 @@ class EmbeddedStore(EmbeddedReader):
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise StoreDamaged(f"store {path}: damaged: {' '.join(found.split())}")
+            read_texts(connection)
             return cls(connection, path, catalogue, lock, sync)
 
     def append(

@@ -141,15 +141,19 @@ def _moment_text(moment: Moment) -> str:
     return json.dumps(said, separators=(",", ":"), allow_nan=False)
 
 
-def _moment_of(text: str) -> Moment:
-    said = json.loads(text)
-    contribution = said["contribution"]
-    return Moment(
-        said["time_ms"],
-        tuple(said["features"]),
-        tuple(said["x"]),
-        None if contribution is None else tuple(contribution),
-    )
+def _moment_of(text: str | bytes) -> Moment | None:
+    """None for one that was damaged: what the label says holds without it."""
+    try:
+        said = json.loads(text)
+        contribution = said["contribution"]
+        return Moment(
+            said["time_ms"],
+            tuple(said["features"]),
+            tuple(said["x"]),
+            None if contribution is None else tuple(contribution),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _kind(label: Label) -> str:

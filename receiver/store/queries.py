@@ -13,7 +13,7 @@ from receiver.store.schema import columns_of, quoted
 
 _LABEL = (
     "SELECT l.cluster, l.node, l.start_ms, l.end_ms, l.attack, l.verdict, l.details, l.author, l.created_ms, l.id, "
-    "l.score, l.model, l.moment, l.key, l.revision, l.withdrawn FROM labels l"
+    "l.score, l.model, CAST(l.moment AS BLOB), l.key, l.revision, l.withdrawn FROM labels l"
 )
 # Two replicas that edit while TimescaleDB is away may both make the next revision: the later one holds.
 READ_LABELS = (  # [since_ms, until_ms]

@@ -108,6 +108,20 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def read_texts(connection: sqlite3.Connection) -> None:
+    """Raise `sqlite3.OperationalError` where a text is none any more: SQLite takes any bytes for one.
+
+    Not those of series and moments, whose readers bear it.
+    """
+    columns = connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND m.name != 'series' AND c.type = 'TEXT' AND c.name != 'moment'"
+    ).fetchall()
+    for table, column in columns:
+        for _ in connection.execute(f"SELECT {quoted(column)} FROM {quoted(table)}"):  # noqa: S608  both are quoted
+            pass
+
+
 def record_schema(connection: sqlite3.Connection) -> None:
     """Remember the schema as it is, so that it is known again."""
     connection.execute(SET_PROGRESS, (SCHEMA, _schema_checksum(connection)))

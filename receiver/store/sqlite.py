@@ -159,7 +159,8 @@ def reading() -> Iterator[None]:
 def is_damage(error: sqlite3.Error) -> bool:
     """True where the file itself is wrong, so that trying again cannot help."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    # What was written as text was UTF-8; Python's own error has no code.
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or str(error).startswith("Could not decode")
 
 
 def unavailable(error: sqlite3.Error) -> StoreUnavailable | StoreDamaged:

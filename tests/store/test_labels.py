@@ -163,6 +163,20 @@ def test_a_label_keeps_the_row_that_it_is_about_when_that_is_gone(store: RowStor
     assert store.labels(*ALWAYS) == [found]
 
 
+@pytest.mark.parametrize(
+    "damage", ["'{\"time_ms\": 1,'", "'{\"time_ms\": 1}'", "'[7]'", "'{\"features\": 7}'", "x'7bff'"]
+)
+def test_a_label_whose_moment_is_damaged_says_what_it_says_without_it(
+    embedded: EmbeddedStore, path: Path, damage: str
+) -> None:
+    scored(embedded)
+    before = added(embedded, label(PUMP_1, T0, T0 + 20))
+    assert before.moment is not None
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE labels SET moment = {damage}")
+    assert embedded.labels(*ALWAYS) == [replace(before, moment=None)]
+
+
 def test_a_row_without_contributions_has_none(store: RowStore) -> None:
     scored(store)
     moment = added(store, label(PUMP_1, T0, T0 + 5)).moment

@@ -176,6 +176,21 @@ def test_a_feature_whose_name_has_changed_in_the_schema_keeps_its_values(used: U
         assert "schema" in store.damage[0]
 
 
+def test_how_far_something_has_come_without_its_name_costs_nothing(used: Used, closed: Path) -> None:
+    changed(closed / NAME, b"last_sample_change", b"last_\xffample_change")
+    with opened(closed) as store:
+        assert everything(used, store)
+        assert store.damage
+
+
+def test_a_label_that_is_no_text_any_more_is_left_out_and_its_page_named(used: Used, closed: Path) -> None:
+    changed(closed / NAME, b"port scan", b"port\xffscan")
+    with opened(closed) as store:
+        assert everything(used, store)
+        assert store.labels(0, 1 << 50) == []
+        assert store.damage
+
+
 def test_an_empty_file_where_a_service_was_is_named_and_kept(closed: Path) -> None:
     (closed / NAME).write_bytes(b"")
     with opened(closed) as store:
