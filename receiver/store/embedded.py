@@ -219,7 +219,7 @@ class EmbeddedStore(EmbeddedReader):
         """The states that this model left, or None where there is none."""
         with reading():
             found = self._connection.execute(
-                "SELECT node, time_ms, state FROM states WHERE model = ? ORDER BY node", (model_version,)
+                "SELECT node, time_ms, CAST(state AS BLOB) FROM states WHERE model = ? ORDER BY node", (model_version,)
             ).fetchall()
         if not found:
             return None

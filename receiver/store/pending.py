@@ -29,6 +29,7 @@ from receiver.store.queries import PENDING_LABELS
 from receiver.store.reader import EmbeddedReader
 from receiver.store.sqlite import reading, transaction
 from receiver.store.statements import statements_of
+from receiver.store.vectors import numbers
 
 # Rows deleted in one transaction: the pipeline waits for its end, some 5 ms.
 TRIM_ROWS = 1000
@@ -105,7 +106,7 @@ class PendingReader(EmbeddedReader):
     def states(self, passed_on_ms: Mapping[int, int]) -> list[States]:
         """The saved states that are newer than what was passed on of their nodes, by model."""
         with reading():
-            found = self._connection.execute("SELECT node, model, time_ms, state FROM states").fetchall()
+            found = self._connection.execute("SELECT node, model, time_ms, CAST(state AS BLOB) FROM states").fetchall()
         by_version: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
         for node, version, time_ms, state in found:
             if time_ms > passed_on_ms.get(node, 0):
@@ -184,7 +185,7 @@ class PendingReader(EmbeddedReader):
         if not chosen:
             return Rows.empty(features)
         # At once, since that takes a quarter of the time of doing it by column; integers up to 2⁵³ are exact.
-        table = np.array(chosen, np.float64)
+        table = numbers(chosen)
         return Rows(
             node=table[:, 3].astype(np.int32),
             time_ms=table[:, 2].astype(np.int64),
@@ -193,9 +194,10 @@ class PendingReader(EmbeddedReader):
         )
 
     def _scores_by_model(self, found: Sequence[tuple[Any, ...]]) -> list[tuple[str, Scores]]:
+        """By version; without those of a model that nobody knows, which damage has made."""
         versions = dict(self._connection.execute("SELECT id, version FROM models").fetchall())
-        wanted = sorted({versions[model] for model in {row[3] for row in found}})
+        wanted = sorted({versions[model] for model in {row[3] for row in found} if model in versions})
         return [
-            (version, self._vectors.scores([row[1:] for row in found if versions[row[3]] == version]))
+            (version, self._vectors.scores([row[1:] for row in found if versions.get(row[3]) == version]))
             for version in wanted
         ]

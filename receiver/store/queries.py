@@ -59,18 +59,21 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
     def old(table: str) -> str:
         return f"SELECT change FROM {table} WHERE time_ms < ? AND change <= ? ORDER BY time_ms LIMIT ?"
 
+    # One changed bit makes a text of a vector, which would stop all who read it; cast, it has the same bytes as ever.
+    x = "CAST(s.x AS BLOB)"
+    vectors = f"{x}, CAST(s.contribution AS BLOB)"
     columns = ", ".join(f"s.{quoted(name)}" if name in present else "NULL" for name in catalogue.feature_names)
     near = (
         f"SELECT time_ms FROM {scores} WHERE node = (SELECT id FROM nodes WHERE cluster = ? AND name = ?) AND time_ms"
     )
     return Queries(
         rows=(
-            f"SELECT s.time_ms, s.node, c.model, c.x, {columns} FROM {samples} s "
+            f"SELECT s.time_ms, s.node, c.model, CAST(c.x AS BLOB), {columns} FROM {samples} s "
             f"LEFT JOIN {scores} c ON c.time_ms = s.time_ms AND c.node = s.node"
         ),
-        scores=f"SELECT s.time_ms, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s",
+        scores=f"SELECT s.time_ms, s.node, s.model, s.score, {vectors} FROM {scores} s",
         highest_score=(
-            f"SELECT s.score, m.version, s.time_ms, s.model, s.x, s.contribution FROM {scores} s "
+            f"SELECT s.score, m.version, s.time_ms, s.model, {vectors} FROM {scores} s "
             "JOIN models m ON m.id = s.model WHERE s.time_ms BETWEEN ? AND ? "
             "AND s.node = (SELECT id FROM nodes WHERE cluster = ? AND name = ?) ORDER BY s.score DESC LIMIT 1"
         ),
@@ -83,7 +86,7 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
             "WHERE p.score <= 1.0 ORDER BY p.score DESC, n.cluster, n.name LIMIT ?"
         ),
         inputs=(
-            f"SELECT s.change, s.time_ms, s.node, s.model, s.score, s.x FROM {scores} s "
+            f"SELECT s.change, s.time_ms, s.node, s.model, s.score, {x} FROM {scores} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
         ),
         pending_samples=(
@@ -91,7 +94,7 @@ def queries_of(connection: sqlite3.Connection, catalogue: Catalogue) -> Queries 
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
         ),
         pending_scores=(
-            f"SELECT s.change, s.time_ms, s.node, s.model, s.score, s.x, s.contribution FROM {scores} s "
+            f"SELECT s.change, s.time_ms, s.node, s.model, s.score, {vectors} FROM {scores} s "
             "WHERE s.change > ? ORDER BY s.change LIMIT ?"
         ),
         before_scores=(

@@ -10,9 +10,18 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from receiver.columns import Float32, Int32, Rows, Scores
+from receiver.columns import Float32, Float64, Int32, Rows, Scores
 
 Cell = TypeVar("Cell", bytes, list[float])
+
+
+def numbers(table: Sequence[Sequence[Any]]) -> Float64:
+    """A table of values as stored, NaN for NULL, and for what damage has made something else than a number."""
+    try:
+        return np.array(table, np.float64)
+    except (ValueError, TypeError):
+        known = [[value if isinstance(value, int | float) else np.nan for value in line] for line in table]
+        return np.array(known, np.float64)
 
 
 class Vectors(Generic[Cell]):
@@ -41,7 +50,7 @@ class Vectors(Generic[Cell]):
         return Rows(
             node=np.array(node, np.int32),
             time_ms=np.array(time_ms, np.int64),
-            raw=np.array(raw, np.float64).T.copy(),
+            raw=numbers(raw).T.copy(),
             x=self.align(model, x),
         )
 
@@ -51,7 +60,7 @@ class Vectors(Generic[Cell]):
         return Scores(
             node=np.array(node, np.int32),
             time_ms=np.array(time_ms, np.int64),
-            score=np.array(score, np.float32),
+            score=numbers([score])[0].astype(np.float32),
             x=self.align(model, x),
             contribution=self.align(model, contribution),
         )
