@@ -9,7 +9,8 @@ A recording is a text file of JSON lines, gzipped where its name ends in .gz; ea
 Of the headers those are read that say what the body is and who sent it. All others, credentials among them, are of a
 connection that is no more.
 
-Raises `DataError` that names the line, and `Unavailable` where the receiver does not answer for a minute.
+Raises `DataError` that names the line, `Unavailable` where the receiver does not answer for a minute, and
+`ConfigurationError` where its certificate is not trusted.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import base64
 import gzip
 import http.client
 import json
+import ssl
 import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.cli.options import write_url
-from receiver.errors import DataError, Unavailable
+from receiver.errors import ConfigurationError, DataError, Unavailable
 
 HEADERS = ("content-type", "content-encoding", "x-prometheus-remote-write-version", "user-agent")
 REQUEST_TIMEOUT_SECONDS = 30.0  # Prometheus's own remote_timeout
@@ -88,7 +90,7 @@ class Sender:
         self.url = f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def send(self, headers: dict[str, str], body: bytes) -> Answer:
-        """Send until it is answered with something other than 5xx."""
+        """Send until it is answered with something other than 5xx; a certificate that is not trusted ends it."""
         give_up = time.monotonic() + GIVE_UP_SECONDS
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -100,6 +102,11 @@ class Sender:
                 wanted = response.headers.get("retry-after", "")
                 if answer.status < 500:
                     return answer
+            except ssl.SSLCertVerificationError as error:
+                trust = "SSL_CERT_FILE names the file of the authority that is to be trusted"
+                raise ConfigurationError(
+                    f"{self.url}: its certificate is not trusted: {error.verify_message}; {trust}"
+                ) from None
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 fault, wanted = str(error) or type(error).__name__, ""

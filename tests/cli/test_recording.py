@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from receiver.errors import ConfigurationError, DataError
 from receiver.wire.body import decompress
 from receiver.wire.remote_write_v2_pb2 import Request
 from tests.cli.conftest import Nodescore
+from tests.servers.certificates import Authority
 
 SHIPPED = _shipped()
 
@@ -37,7 +39,7 @@ class Sink:
 
 
 @contextmanager
-def sink(*answers: tuple[int, str]) -> Iterator[Sink]:
+def sink(*answers: tuple[int, str], tls: ssl.SSLContext | None = None) -> Iterator[Sink]:
     held = Sink(list(answers))
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,9 +60,11 @@ def sink(*answers: tuple[int, str]) -> Iterator[Sink]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    held.url = f"http://127.0.0.1:{server.server_port}/api/v1/write"
+    held.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/api/v1/write"
     try:
         yield held
     finally:
@@ -141,6 +145,16 @@ def test_a_503_is_sent_again_and_a_400_is_not() -> None:
         with closing(Sender(refusing.url)) as sender:
             assert sender.send({}, b"body").text == "bad"
         assert len(refusing.bodies) == 1
+
+
+@pytest.mark.real("openssl")
+def test_a_certificate_that_is_not_trusted_is_a_fault_and_not_tried_again(tmp_path: Path) -> None:
+    shown = Authority(tmp_path).certificate("server", "IP:127.0.0.1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(shown.file, shown.key)
+    refused = pytest.raises(ConfigurationError, match=r"not trusted: .*; SSL_CERT_FILE")
+    with sink((204, ""), tls=tls) as receiving, closing(Sender(receiving.url)) as sender, refused:
+        sender.send({}, b"body")
 
 
 @pytest.mark.parametrize("url", ["", "nodescore:9201", "ftp://x/", "http://", "http://x:99999", "http://[::1"])
