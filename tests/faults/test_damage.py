@@ -26,7 +26,7 @@ from tests.faults.damage import (
 FILE, LOG = "nodescore.sqlite", "nodescore.sqlite-wal"
 # Of which a page each is damaged at once.
 TABLES = (("journal", "series", "nodes", "progress"), ("models", "states", "node_samples", "node_scores"))
-# Magic, size of the file, type of the page. Bits at any place: tests/store/test_salvage.py.
+# Magic, size of the file, type of the page. Bits at any place: tests/store/test_salvage_any.py.
 FIRST_PAGE = (3, 28, 100)
 # Services that are examined at once: each waits most of the time, for the deadline of its rows.
 AT_ONCE = 4

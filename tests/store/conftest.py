@@ -1,4 +1,4 @@
-"""The two stores, each empty."""
+"""The two stores, each empty, and an embedded file that was used."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from receiver.store import RowStore
 from receiver.store.embedded import EmbeddedStore
 from receiver.store.timescale import TimescaleStore
 from tests.store.data import CATALOGUE, SCHEMA, Database
+from tests.store.used import Used
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ def embedded(path: Path) -> Iterator[EmbeddedStore]:
     store = EmbeddedStore.open(path, CATALOGUE, "full")
     yield store
     store.close()
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
+    """An embedded file that was made by real use, and what it gives."""
+    return Used(tmp_path_factory.mktemp("used"))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from receiver.store.protocol import States
 from tests.store.data import CATALOGUE, NAN, T0, finished, label, names, scores_of, stored_rows, stored_scores
 
 NAME = "nodescore.db"
+FILES = {"open": (NAME, f"{NAME}-wal"), "closed": (NAME,)}
 NODES = 4
 SERIES = 60
 ROWS = 60  # of each node
