@@ -55,6 +55,7 @@ def serve(settings: Settings) -> None:
         check(settings.web_config)
     keep_freed_memory()
     listener = listen(settings.listen)
+    log.info("starting; the first time in an environment, compiling takes up to a minute")
     service = build(settings)
     access = None if settings.web_config is None else Access(settings.web_config, service.exposition.metrics)
     reloading = Reloading(service, access)
