@@ -7,7 +7,8 @@
     lookup, keys      byte strings that were met before
     wanted, known     what a catalogue asks for, and the series that were met before
     findings          what a scan found → the batch; what it set aside is parsed
-    whole             one series, parsed and checked in full; histogram checks its histograms
+    whole             one series, parsed and checked in full
+    numbers           the samples of a parsed series; histogram checks its histograms
     batch             what comes out
     shift             a recorded body, moved in time
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from receiver.series import SeriesTable
-from receiver.wire import remote_write_v1_pb2, remote_write_v2_pb2, v1, v2
+from receiver.wire import histogram, remote_write_v1_pb2, remote_write_v2_pb2, v1, v2
 from receiver.wire.batch import Batch, Collector, TimeWindow
 from receiver.wire.body import decompress
 from receiver.wire.known import KnownSeries
 from receiver.wire.negotiation import check_encoding, version_of
+from receiver.wire.numbers import samples_of
 
 
 class Decoder:
@@ -40,6 +41,8 @@ class Decoder:
         v1.decode(request.SerializeToString(), self.known, out)
         v2.decode(request_v2.SerializeToString(), self.known, out)
         self.known.keys.find(b"warm_up")
+        samples_of(references)
+        histogram.fault(references)
 
     def forget(self, gone: Iterable[int]) -> None:
         """Drop what is remembered of these series' labels."""

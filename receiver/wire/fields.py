@@ -15,8 +15,9 @@ from receiver.series import UNWANTED
 from receiver.wire.lookup import UNKNOWN, Table, UInt8, UInt64, find_after, same
 
 # Tags: the number of a field, shifted, and how it is encoded.
-FIELD_1, FIELD_2, FIELD_4, FIELD_5 = 0x0A, 0x12, 0x22, 0x2A  # a length and so many bytes
+FIELD_1, FIELD_2, FIELD_3, FIELD_4, FIELD_5 = 0x0A, 0x12, 0x1A, 0x22, 0x2A  # a length and so many bytes
 _VALUE, _TIMESTAMP, _START = 0x09, 0x10, 0x18  # of a sample: eight bytes, varint, varint
+_SIGN = -(2**63)
 # Of a series that is not of the usual shape.
 UNUSUAL = -3
 
@@ -43,7 +44,7 @@ class Found(NamedTuple):
 
 @compiled
 def varint(body: UInt8, at: int, end: int) -> tuple[int, int]:
-    """A number below 2⁶³ and what follows it; -1 twice where there is none."""
+    """A number, of 2⁶³ and more as one below zero, and what follows it; -1 twice where there is none."""
     value = shift = 0
     while at < end and shift < 63:
         byte = int(np.int64(body[at]))
@@ -52,6 +53,8 @@ def varint(body: UInt8, at: int, end: int) -> tuple[int, int]:
         shift += 7
         if byte < 0x80:
             return value, at
+    if shift == 63 and at < end and body[at] == 1:
+        return value + _SIGN, at + 1
     return -1, -1
 
 

@@ -1,7 +1,8 @@
 """What a scan has found → the collector: kept samples as they are, series that were set aside by a full parse.
 
 In: the arrays that a scan filled, and a parser of one series of the request's version. Out: samples, counts and faults
-in the collector; the labels of new series among the known ones. Raises `DecodeError` for a request of too many series.
+in the collector; the labels of new series among the known ones. Raises `DecodeError` for a request of too many series,
+or of too many labels that must be parsed.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
+from receiver.columns import Float64, Int64
 from receiver.errors import DecodeError
 from receiver.series import UNWANTED
-from receiver.settings import MAX_SERIES_BYTES, MAX_SERIES_PER_REQUEST
+from receiver.settings import MAX_LABELS_PER_REQUEST, MAX_SERIES_BYTES, MAX_SERIES_PER_REQUEST
 from receiver.wire import whole
 from receiver.wire.batch import Collector
 from receiver.wire.fields import Found
 from receiver.wire.known import KnownSeries
+from receiver.wire.numbers import Series, samples_of
 
-# Parsed ones that are held before they become columns; each takes some 200 bytes until then.
+# Parsed ones that are held, with the labels of their series, before they are judged together.
 SAMPLES_AT_ONCE = 10_000
 
 Labels = list[tuple[str, str]]
-# Series, replica, time, value, and the labels for an error text.
-Parsed = tuple[int, int, int, float, Labels]
+# Series, replica, times, values, and the labels for an error text.
+Parsed = tuple[int, int, Int64, Float64, Labels]
 # The message of one series → itself and its labels; raises protobuf's `DecodeError` or `ValueError`.
-Parse = Callable[[bytes], tuple[whole.Series, Labels]]
+Parse = Callable[[bytes], tuple[Series, Labels]]
 
 
 def check_series(series: int) -> None:
@@ -68,7 +71,9 @@ def collect(found: Found, body: bytes, parse: Parse, known: KnownSeries, out: Co
 
 def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: KnownSeries, out: Collector) -> None:
     """Parse series in full: the number of each in its request, its message, and whether its labels are learnt."""
-    samples: list[Parsed] = []
+    held: list[Parsed] = []
+    samples = 0
+    labels_left = MAX_LABELS_PER_REQUEST
     for number, one, learn in several:
         if len(one) > MAX_SERIES_BYTES:
             out.refuse("malformed", f"series number {number}: {len(one)} bytes; the limit is {MAX_SERIES_BYTES}")
@@ -78,6 +83,9 @@ def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: Kno
         except (ProtobufDecodeError, ValueError) as error:
             out.refuse("malformed", f"series number {number}: {error}")
             continue
+        labels_left -= len(labels) + len(series.exemplars)
+        if labels_left < 0:
+            raise DecodeError(f"the request has over {MAX_LABELS_PER_REQUEST} labels and exemplars that must be parsed")
         taken = whole.take(series, labels, known, out)
         if taken is None:
             continue
@@ -87,20 +95,23 @@ def take_all(several: Iterable[tuple[int, bytes, int]], parse: Parse, known: Kno
         if series_id == UNWANTED:
             out.samples += len(series.samples)
             continue
-        samples += [(series_id, replica, sample.timestamp, sample.value, labels) for sample in series.samples]
-        if len(samples) >= SAMPLES_AT_ONCE:
-            _keep(samples, out)
-            samples = []
-    if samples:
-        _keep(samples, out)
+        held.append((series_id, replica, *samples_of(series), labels))
+        samples += len(series.samples)
+        if len(held) >= SAMPLES_AT_ONCE or samples >= SAMPLES_AT_ONCE:
+            _keep(held, out)
+            held, samples = [], 0
+    if held:
+        _keep(held, out)
 
 
-def _keep(samples: Sequence[Parsed], out: Collector) -> None:
-    ids, replicas, time_ms, value, labels = zip(*samples, strict=True)
+def _keep(held: Sequence[Parsed], out: Collector) -> None:
+    ids, replicas, time_ms, value, labels = zip(*held, strict=True)
+    samples = [len(times) for times in time_ms]
+    ends = np.cumsum(samples)
     out.keep(
-        np.array(ids, np.int32),
-        np.array(replicas, np.int32),
-        np.array(time_ms, np.int64),
-        np.array(value, np.float64),
-        lambda index: whole.shown(labels[index]),
+        np.repeat(np.array(ids, np.int32), samples),
+        np.repeat(np.array(replicas, np.int32), samples),
+        np.concatenate(time_ms),
+        np.concatenate(value),
+        lambda index: whole.shown(labels[np.searchsorted(ends, index, "right")]),
     )

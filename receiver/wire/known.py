@@ -16,7 +16,7 @@ from receiver.series import UNWANTED, SeriesTable
 from receiver.settings import MAX_LABEL_BYTES, MAX_LABELS
 from receiver.wire.keys import Keys
 from receiver.wire.lookup import UNKNOWN, WORD_BYTES, UInt8
-from receiver.wire.remote_write_v1_pb2 import Label, TimeSeries
+from receiver.wire.remote_write_v1_pb2 import TimeSeries
 from receiver.wire.wanted import wanted_of
 
 # Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their
@@ -49,7 +49,10 @@ class KnownSeries:
         """Remember id, or `UNWANTED`, and replica of a series that a scan did not know."""
         if self._refused >= MAX_REFUSED or self._spellings > MAX_SPELLINGS * (len(self.table) + 1):
             self._clear()
-        key = TimeSeries(labels=[Label(name=name, value=value) for name, value in labels]).SerializeToString()
+        series_of_labels = TimeSeries()
+        for name, value in labels:
+            series_of_labels.labels.add(name=name, value=value)
+        key = series_of_labels.SerializeToString()
         if self.keys.find(key) == UNKNOWN:  # a sender may encode the same in another way, that is never found
             self._add(key, series, replica)
 

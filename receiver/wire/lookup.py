@@ -130,5 +130,7 @@ def _last(words: UInt64, end: int, length: int) -> np.uint64:
 
 
 def words_of(data: bytes | UInt8) -> UInt64:
-    """A view of a buffer: the eight bytes from each place on, as a number."""
-    return np.ndarray((max(len(data) - WORD_BYTES + 1, 0),), "<u8", data, strides=(1,))
+    """A view of a buffer: the eight bytes from each place on, as a number. Of a tiny one a copy, and zeros."""
+    if len(data) <= WORD_BYTES:  # an array of less than two words is of another type, for which loops would be compiled
+        data = bytes(data) + bytes(WORD_BYTES + 1)
+    return np.ndarray((len(data) - WORD_BYTES + 1,), "<u8", data, strides=(1,))

@@ -87,8 +87,12 @@ def _check_symbols(symbols: int) -> None:
 def _parse(symbols: _Symbols, one: bytes) -> tuple[TimeSeries, Labels]:
     series = TimeSeries.FromString(one)
     labels = symbols.labels(series.labels_refs)
+    of_exemplars: list[int] = []
     for exemplar in series.exemplars:
-        symbols.labels(exemplar.labels_refs)
+        of_exemplars += exemplar.labels_refs
+        if len(of_exemplars) % 2:
+            break
+    symbols.labels(of_exemplars)
     if series.samples and series.histograms:
         raise ValueError("both samples and histograms")
     return series, labels

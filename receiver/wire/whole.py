@@ -7,20 +7,17 @@ some 5 µs a series; a kept series passes here once in its life, an unusual one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from receiver.errors import LimitReached
 from receiver.settings import MAX_LABEL_BYTES, MAX_LABELS
 from receiver.wire import histogram
-from receiver.wire import remote_write_v1_pb2 as v1_pb2
-from receiver.wire import remote_write_v2_pb2 as v2_pb2
 from receiver.wire.batch import Collector
 from receiver.wire.known import KnownSeries
+from receiver.wire.numbers import Series
 
 # Enough of a series to find it by, in an error text.
 _SHOWN_CHARACTERS = 200
-
-
-Series = v1_pb2.TimeSeries | v2_pb2.TimeSeries
 
 
 def take(
@@ -31,11 +28,10 @@ def take(
     if fault:
         out.refuse("labels", f"series {shown(labels)}: {fault}")
         return None
-    for one in series.histograms:
-        fault = histogram.fault(one)
-        if fault:
-            out.refuse("histogram", f"series {shown(labels)}: histogram: {fault}")
-            return None
+    fault = histogram.fault(series) if series.histograms else ""
+    if fault:
+        out.refuse("histogram", f"series {shown(labels)}: histogram: {fault}")
+        return None
     by_name = {name: value for name, value in labels if value}
     if by_name["__name__"] in known.table.catalogue.terms_of_metric:
         fault = kept_fault(labels)
@@ -71,12 +67,13 @@ def kept_fault(labels: Sequence[tuple[str, str]]) -> str:
     """What keeps a wanted label set out of the store; "" where nothing does."""
     if len(labels) > MAX_LABELS:
         return f"{len(labels)} labels; the limit is {MAX_LABELS}"
-    size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in labels)
+    text = "".join(chain.from_iterable(labels))
+    size_bytes = len(text.encode())
     if size_bytes > MAX_LABEL_BYTES:
         return f"{size_bytes} bytes of labels; the limit is {MAX_LABEL_BYTES}"
-    for name, value in labels:
-        if "\0" in name or "\0" in value:
-            return f"label {_cut(name)!r} holds a NUL character"
+    if "\0" in text:
+        name = next(name for name, value in labels if "\0" in name + value)
+        return f"label {_cut(name)!r} holds a NUL character"
     return ""
 
 

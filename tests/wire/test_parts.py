@@ -83,14 +83,15 @@ def test_a_compressed_body_over_the_limit_is_refused() -> None:
         decompress(bytes(MAX_COMPRESSED_BYTES + 1))
 
 
-def histogram(**fields: object) -> v2_pb2.Histogram:
+def histogram(**fields: object) -> v2_pb2.TimeSeries:
+    """A series of two: one that is fine, and one that has these fields."""
     whole: dict[str, object] = {
         "count_int": 6,
         "positive_spans": [v2_pb2.BucketSpan(offset=0, length=2)],
         "positive_deltas": [2, 1],
         "zero_count_int": 1,
     }
-    return v2_pb2.Histogram(**{**whole, **fields})  # type: ignore[arg-type]
+    return v2_pb2.TimeSeries(histograms=[whole, {**whole, **fields}])
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,8 @@ def histogram(**fields: object) -> v2_pb2.Histogram:
         {},
         {"sum": float("nan"), "count_int": 9},
         {"schema": -53, "custom_values": [1.0, 2.0]},
+        {"count_int": 12, "negative_spans": [{"offset": -9, "length": 2}], "negative_deltas": [2, 2]},
+        {"positive_spans": [{"length": 1}, {"offset": 3, "length": 1}]},
         {"count_float": 6.5, "zero_count_float": 1.0, "positive_counts": [2.0, 3.5], "positive_deltas": []},
     ],
 )
@@ -115,7 +118,11 @@ def test_a_consistent_histogram_has_no_fault(fields: dict[str, object]) -> None:
         ({"schema": -53, "custom_values": [2.0, 1.0]}, "do not rise"),
         ({"schema": -53, "negative_deltas": [1]}, "cannot be negative"),
         ({"positive_deltas": [2]}, "do not cover its 1 buckets"),
-        ({"positive_deltas": [-1, 1]}, "negative count"),
+        ({"positive_deltas": [-1, 1]}, "a positive bucket has a negative count"),
+        ({"negative_spans": [{"length": 1}], "negative_deltas": [-1]}, "a negative bucket has a negative count"),
+        ({"count_float": 1.0, "positive_counts": [1.0, -1.0]}, "a positive bucket has a negative count"),
+        ({"count_float": -1.0, "positive_counts": [1.0, 1.0]}, "its count is negative"),
+        ({"positive_deltas": [2**63 - 1, 1]}, "a positive bucket has a negative count"),
         (
             {"positive_spans": [v2_pb2.BucketSpan(length=1), v2_pb2.BucketSpan(offset=-1, length=1)]},
             "overlaps the one before",

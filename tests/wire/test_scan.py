@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.wire import Decoder, fields, lookup, scan_v1, scan_v2, v2
+from receiver.wire import Decoder, fields, histogram, lookup, numbers, scan_v1, scan_v2, v2
 from receiver.wire.batch import Collector, TimeWindow
 from receiver.wire.envelope_pb2 import RequestV2, WriteRequestV1
 from tests.wire.requests import HEADERS, MESSAGES, NOW_MS, Series, any_series, body, decoder, series
@@ -102,14 +102,16 @@ def test_a_decoder_has_all_its_loops_compiled_before_the_first_request() -> None
     def signatures() -> dict[str, int]:
         return {
             f"{module.__name__}.{name}": len(loop.signatures)
-            for module in (fields, lookup, scan_v1, scan_v2)
+            for module in (fields, histogram, lookup, numbers, scan_v1, scan_v2)
             for name, loop in vars(module).items()
             if hasattr(loop, "signatures")
         }
 
     one = decoder()
     before = signatures()
+    unusual = [Series(series("node_load1").labels, [(1.0, NOW_MS)] * 2), Series([("__name__", "h")], (), [(3, 3)])]
     for version in (1, 2):
-        one.decode(body(version, USUAL), HEADERS[version], NOW_MS)
+        for several in ([*USUAL, *unusual], [Series([], [])], []):
+            one.decode(body(version, several), HEADERS[version], NOW_MS)
     assert signatures() == before
     assert sum(before.values()) > 5
