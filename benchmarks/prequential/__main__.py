@@ -1,10 +1,10 @@
 """What feedback is worth, round by round: `python -m benchmarks.prequential [--data FOLDER]`.
 
-Three runs over each stream: without feedback, with it, and with a tenth of the labels wrong. With `--data`, the three
-workloads of `eks-node` in seven rounds, from a model that has seen quiet rows of our own recordings only. Without, our
-recordings alone: the nodes that no model learns from, in four rounds, from a model of the others; attacks of half of
-the kinds are never spoken of. Writes `prequential-<set>.json` under `--out` and prints tables. The random seed is
-the operator's.
+Four runs over each stream: with the first model all along, with models that are trained again without feedback, with
+it, and with a tenth of the labels wrong. With `--data`, the three workloads of `eks-node` in seven rounds, from a model
+that has seen quiet rows of our own recordings only. Without, our recordings alone: the nodes that no model learns from,
+in four rounds, from a model of the others; attacks of half of the kinds are never spoken of. Writes
+`prequential-<set>.json` under `--out` and prints tables. The random seed is the operator's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.prequential import eks, recorded, report
 from benchmarks.prequential.operator import Operator
-from benchmarks.prequential.rounds import Went, go
+from benchmarks.prequential.rounds import Course, Went, go
 
 # Of a node and round: what somebody does in a minute.
 AUDITS = 5
@@ -38,14 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     name = "recorded" if given.data is None else "eks"
     course, start, figures = recorded.course() if given.data is None else eks.course(given.data)
-    operators = {
-        "without feedback": None,
-        "with feedback": Operator(AUDITS, seed=given.seed),
-        "a tenth wrong": Operator(AUDITS, WRONG_SHARE, given.seed),
+    runs: dict[str, tuple[Course, Operator | None]] = {
+        "first model kept": (replace(course, train=lambda _: start), None),
+        "without feedback": (course, None),
+        "with feedback": (course, Operator(AUDITS, seed=given.seed)),
+        "a tenth wrong": (course, Operator(AUDITS, WRONG_SHARE, given.seed)),
     }
     went: dict[str, Went] = {}
-    for run, operator in operators.items():
-        went[run] = go(course, start, operator, partial(_say, f"{name}, {run}"))
+    for run, (gone, operator) in runs.items():
+        went[run] = go(gone, start, operator, partial(_say, f"{name}, {run}"))
         _write(given.out / f"prequential-{name}.json", figures(course, went))
     print(report.tables(figures(course, went)))
 

@@ -8,9 +8,9 @@ with labels and weights. Costs some passes over the rows.
 - A row that nobody has spoken of is normal, and teaches the less the nearer its score was to an alarm: attacks that
   nobody has marked do not become normal. In and around an alert that nobody has judged, it teaches nothing.
 - How far that goes, audits say, which are labels of rows below the threshold: where every second one finds an attack,
-  what nobody has spoken of teaches nothing. What was audited stands for all of these rows that is not believed, be it
-  for that or for their scores (weights by the inverse of how likely a row was to be looked at: Horvitz and Thompson
-  1952), so that attacks weigh as much beside normal rows as there are. Where audits find attacks, what looks like a
+  what nobody has spoken of teaches nothing. Where some find attacks, what was audited stands for all of these rows that
+  is not believed, be it for that or for their scores (weights by the inverse of how likely a row was to be looked at:
+  Horvitz and Thompson 1952), so that attacks weigh as much beside normal rows as there are; and what looks like a
   marked one is taken for one where baselines learn (`suspects`), and teaches nothing else.
 - How often alerts are false is counted on rows that were drawn: those around labels were not, and are not typical.
   Where operators judge alerts, one that they have not judged is not counted, for it may be right: counted as false, it
@@ -74,12 +74,12 @@ def of(sample: Sample, known: Table | None) -> Lessons:
     unspoken[marked] = 0
     trusted = _trusted(spoken)
     unspoken *= trusted
-    believed = float(unspoken.sum())
+    believed, doubted = float(unspoken.sum()), 0.0
     if trusted < 1:
+        doubted = float(unseen.sum()) - believed
         suspect = suspects.find(table, marked, attack)
         attack |= suspect
         unspoken[suspect] = 0
-    doubted = float(unseen.sum()) - believed if _audited(spoken) else 0.0
     weight = _weighed(unspoken, believed, doubted, spoken, 0 if known is None else len(known))
     taught = replace(table, attack=attack, weight=weight)
     typical = sample.drawn & ~attack
@@ -136,14 +136,9 @@ def _weighed(unspoken: Float64, believed: float, doubted: float, spoken: list[_S
     return weight.astype(np.float32)
 
 
-def _audited(spoken: list[_Spoken]) -> bool:
-    """Whether moments below the threshold are looked at whatever they are."""
-    return sum(one.audit and not one.attack for one in spoken) >= LEAST_CALM_AUDITS
-
-
 def _trusted(spoken: list[_Spoken]) -> float:
     """How far rows that nobody has spoken of are normal, 0 to 1."""
-    if not _audited(spoken):
-        return 1.0
     audits = [one.attack for one in spoken if one.audit]
+    if len(audits) - sum(audits) < LEAST_CALM_AUDITS:
+        return 1.0
     return max(LEAST_TRUST, 1 - 2 * sum(audits) / len(audits))

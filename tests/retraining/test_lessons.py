@@ -159,6 +159,15 @@ def test_audits_stand_for_every_row_below_the_threshold_however_near_an_alarm_it
     assert weight[range(0, 320, 20)].sum() == pytest.approx(2 * ROWS, rel=0.01)
 
 
+def test_audits_that_find_no_attack_weigh_as_other_labels_do() -> None:
+    places = range(0, 200, 20)
+    rows = sample([label(place, place, False) for place in places])
+    rows.score[:ROWS] = 0.9
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    assert weight[places].sum() == pytest.approx(LABEL_SHARE * len(places) * np.delete(weight, places).sum(), rel=0.01)
+
+
 def test_audits_do_not_stand_for_what_alerts_were_judged_on() -> None:
     places = range(0, 200, 20)
     rows = sample([*(label(place, place, place % 40 == 0) for place in places), label(300, 349, True)])
