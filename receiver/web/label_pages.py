@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from receiver.errors import NotFound
 from receiver.store import Label
 from receiver.web import feedback
+from receiver.web.anomalies import JOIN_MS, anomalies
 from receiver.web.author import Author
 from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, Change, NewFeedback, period
 from receiver.web.forms import answered, fields, read
@@ -39,6 +40,8 @@ NEW_FIELDS = ("node", "cluster", "start", "end", "verdict", "details", "author")
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 # Of a label's moment: those below add little.
 TOP_FEATURES = 8
+# After a label's end: so long an anomaly is followed that it lies in.
+REST_MS = 3_600_000
 
 Key = Annotated[str, Query(pattern=feedback.KEY_PATTERN)]
 Name = Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)]
@@ -110,6 +113,7 @@ def _given(service: Service) -> APIRouter:
             fault=fault,
             verdicts=VERDICTS,
             shares=_shares(service, now),
+            rest_ms=_rest_ms(service, now),
         )
         return page(body, status)
 
@@ -176,3 +180,17 @@ def _shares(service: Service, label: Label) -> list[tuple[str, float | None, flo
         (helps.get(name, name), value, part) for name, value, part in zip(moment.features, moment.x, parts, strict=True)
     ]
     return sorted(rows, key=lambda row: -(row[2] or 0.0))[:TOP_FEATURES]
+
+
+def _rest_ms(service: Service, label: Label) -> tuple[int, int] | None:
+    """From when to when the anomaly goes on that an attack's label ends in; None where it does not, or all is said."""
+    if label.withdrawn or not label.attack:
+        return None
+    past = service.feedback.past(label.name, label.end_ms - JOIN_MS, label.end_ms + REST_MS)
+    after_ms = past.scores.time_ms[past.scores.time_ms > label.end_ms]
+    for one in anomalies(past.scores):
+        if one.start_ms <= label.end_ms < one.end_ms:
+            rest_ms = int(after_ms[0]), one.end_ms
+            said = any(other.start_ms <= rest_ms[1] and other.end_ms >= rest_ms[0] for other in past.labels)
+            return None if said else rest_ms
+    return None

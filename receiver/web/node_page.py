@@ -14,8 +14,9 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse
 
-from receiver.columns import Int64, Scores
+from receiver.columns import Scores
 from receiver.store import Label
+from receiver.web.anomalies import Anomaly, highest
 from receiver.web.chart import PANEL, SMALL, Curve, chart, curve, height_of, span
 from receiver.web.feedback import MAX_NAME_CHARACTERS, MAX_TIME_CHARACTERS, instant, period
 from receiver.web.nodes import MAX_HISTORY_MS
@@ -23,10 +24,6 @@ from receiver.web.protocol import Service
 from receiver.web.rendering import environment, page
 
 RANGES = {"-15m": "15 minutes", "-1h": "1 hour", "-6h": "6 hours", "-24h": "24 hours"}
-# Rows over the threshold that are closer than this are of one anomaly.
-JOIN_MS = 60_000
-# Of a day's anomalies; the highest ones are shown.
-MAX_ANOMALIES = 30
 # Features of a moment: those below add little.
 TOP_FEATURES = 8
 # Parts of the chart that are links.
@@ -34,16 +31,6 @@ LINKS = 96
 
 Name = Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)]
 Time = Annotated[str, Query(max_length=MAX_TIME_CHARACTERS)]
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """Rows over the threshold, one after the other."""
-
-    start_ms: int
-    end_ms: int
-    peak_ms: int
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +78,7 @@ def router(service: Service) -> APIRouter:
         name = service.feedback.name_of(node, cluster)
         past = service.feedback.past(name, since_ms, until_ms + 1)
         scores = past.scores
-        found = anomalies(scores)
+        found = highest(scores)
         chosen = _chosen(scores, instant("at", at, now_ms) if at else None)
         body = template.render(
             name=name,
@@ -125,21 +112,6 @@ def router(service: Service) -> APIRouter:
         return page(body)
 
     return routes
-
-
-def anomalies(scores: Scores) -> list[Anomaly]:
-    """The stretches over the threshold, by time; the highest where there are many."""
-    (over,) = np.nonzero(scores.score > 1.0)
-    if not len(over):
-        return []
-    cuts = np.flatnonzero(np.diff(scores.time_ms[over]) > JOIN_MS) + 1
-    found = []
-    for run in np.split(over, cuts):
-        peak = run[np.argmax(scores.score[run])]
-        times: Int64 = scores.time_ms
-        found.append(Anomaly(int(times[run[0]]), int(times[run[-1]]), int(times[peak]), float(scores.score[peak])))
-    highest = sorted(found, key=lambda one: -one.score)[:MAX_ANOMALIES]
-    return sorted(highest, key=lambda one: one.start_ms)
 
 
 def _chosen(scores: Scores, at_ms: int | None) -> int | None:

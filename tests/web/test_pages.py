@@ -102,6 +102,26 @@ def test_a_form_that_was_kept_leads_to_the_label(url: str) -> None:
     assert "FP: normal" in httpx.get(f"{url}/node?node=worker-2").text
 
 
+def test_where_an_alert_goes_on_after_its_attack_the_label_leads_to_the_form_for_the_rest(url: str) -> None:
+    attack = {"verdict": "TP", "end": "2026-11-20T07:59:38Z"}
+    kept = sent(url, **attack).headers["location"]
+    (rest,) = {link for link in links(httpx.get(f"{url}/{kept}").text) if link.startswith("feedback?node")}
+    query = {name: values[0] for name, values in parse_qs(urlsplit(rest).query).items()}
+    assert query == {
+        "node": "worker-2",
+        "cluster": "eu",
+        "start": "2026-11-20T07:59:48Z",
+        "end": "2026-11-20T07:59:48Z",
+    }
+    sent(url, **query)
+    assert "say what the rest was" not in httpx.get(f"{url}/{kept}").text
+
+
+def test_a_label_that_ends_with_its_alert_or_is_of_normal_work_asks_for_no_rest(url: str) -> None:
+    for said in ({"verdict": "TP", "end": "2026-11-20T07:59:48Z"}, {"verdict": "FP", "end": "2026-11-20T07:59:38Z"}):
+        assert "say what the rest was" not in httpx.get(f"{url}/{sent(url, **said).headers['location']}").text
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "why"),
     [
