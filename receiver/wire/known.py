@@ -1,7 +1,7 @@
 """The series that a decoder knows by the bytes of their labels.
 
 In: the labels of a series that was parsed in full, with its id. Out: the tables that scans look it up in. Costs some
-20 µs a series, once; memory is bounded by the number of series in the `SeriesTable`.
+20 µs a series, once; memory is bounded by the number of series in the `SeriesTable` and by `MAX_REFUSED_BYTES`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from receiver.columns import Int32
 from receiver.replicas import NO_REPLICA, Replicas
 from receiver.series import UNWANTED, SeriesTable
 from receiver.settings import MAX_LABEL_BYTES, MAX_LABELS
-from receiver.wire.keys import Keys
+from receiver.wire.keys import KEY_OVERHEAD_BYTES, Keys
 from receiver.wire.lookup import UNKNOWN, WORD_BYTES, UInt8
 from receiver.wire.remote_write_v1_pb2 import TimeSeries
 from receiver.wire.wanted import wanted_of
 
 # Label sets of wanted metrics that a matcher refused (virtual interfaces, partitions), remembered to spare their
-# parsing. ~250 bytes each; 5,000 nodes with 20 such devices have 500,000 of them.
-MAX_REFUSED = 500_000
+# parsing. 5,000 nodes with 20 such devices have 500,000 of them, of some 250 bytes.
+MAX_REFUSED_BYTES = 160 << 20
 # Spellings of one series' labels remembered, on average. Senders have one each; one that changes its own is forgotten.
 MAX_SPELLINGS = 4
 # The labels of one series as version 1 encodes them: each adds three tags and three lengths of up to two bytes.
@@ -43,11 +43,11 @@ class KnownSeries:
         self.series: Int32 = np.zeros(64, np.int32)  # [spellings] ids
         self.replica: Int32 = np.zeros(64, np.int32)  # [spellings] numbers of `replicas`
         self._spellings = 0
-        self._refused = 0
+        self._refused_bytes = 0
 
     def learn(self, labels: Sequence[tuple[str, str]], series: int, replica: int) -> None:
         """Remember id, or `UNWANTED`, and replica of a series that a scan did not know."""
-        if self._refused >= MAX_REFUSED or self._spellings > MAX_SPELLINGS * (len(self.table) + 1):
+        if self._refused_bytes >= MAX_REFUSED_BYTES or self._spellings > MAX_SPELLINGS * (len(self.table) + 1):
             self._clear()
         series_of_labels = TimeSeries()
         for name, value in labels:
@@ -70,7 +70,7 @@ class KnownSeries:
     def _add(self, key: bytes, series: int, replica: int) -> None:
         if series == UNWANTED:
             self.keys.add(key, UNWANTED)
-            self._refused += 1
+            self._refused_bytes += len(key) + KEY_OVERHEAD_BYTES
             return
         spelling = self._spellings
         if spelling == len(self.series):
@@ -83,4 +83,4 @@ class KnownSeries:
     def _clear(self) -> None:
         self.keys = Keys()
         self._spellings = 0
-        self._refused = 0
+        self._refused_bytes = 0

@@ -27,12 +27,17 @@ def test_labels_are_learnt_once() -> None:
     assert len(one.keys) == 1
 
 
-def test_refusals_are_forgotten_before_they_take_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_module, "MAX_REFUSED", 100)
+@pytest.mark.parametrize(("length", "most"), [(1, 130), (2000, 5)])
+def test_refusals_are_forgotten_before_they_take_too_much_memory(
+    monkeypatch: pytest.MonkeyPatch, length: int, most: int
+) -> None:
+    monkeypatch.setattr(known_module, "MAX_REFUSED_BYTES", 10_000)
     one = known()
+    counts = []
     for number in range(1000):
-        one.learn(spelled(number), UNWANTED, NO_REPLICA)
-    assert 0 < len(one.keys) <= 100
+        one.learn([*spelled(number), ("device", "x" * length)], UNWANTED, NO_REPLICA)
+        counts.append(len(one.keys))
+    assert most / 2 < max(counts) <= most
 
 
 def test_spellings_of_a_series_are_forgotten_before_they_take_too_much_memory() -> None:
