@@ -24,7 +24,7 @@ from receiver.detector import Detector
 from receiver.errors import ConfigurationError, DataError, ModelError, NodescoreError, StoreDamaged
 from receiver.settings import Settings
 from receiver.store import ModelStore, Shadowing
-from receiver.store.embedded_models import EmbeddedModels, set_aside
+from receiver.store.embedded.models import EmbeddedModels, set_aside
 
 # The author of the activation in a new file of versions: an operator's choice may be behind it, so it does not give way
 # to the model that a newer Nodescore ships.

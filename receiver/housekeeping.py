@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from receiver.pipeline import Pipeline
 from receiver.rows import TORN_HORIZON_MS
-from receiver.store.journal import TRIM_RECORDS
+from receiver.store.embedded.journal import TRIM_RECORDS
 
 # Trimming and retention: a few queries each.
 HOUSEKEEPING_SECONDS = 5

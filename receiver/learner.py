@@ -21,7 +21,7 @@ import numpy as np
 from receiver.columns import Scores
 from receiver.detector import Detector, NodeStates
 from receiver.pipeline import Pipeline
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 
 # A new model looks back on a week at most, in which each hour of the day has come seven times, and as far as so much
 # work reaches: a replica is to follow within 10 s.

@@ -83,7 +83,7 @@ def open_store(settings: Settings, catalogue: Catalogue) -> ModelStore:
         from receiver.store.timescale import TimescaleModels
 
         return TimescaleModels.connect(settings.store.get_secret_value(), catalogue, PATIENCE_SECONDS)
-    from receiver.store.embedded_models import EmbeddedModels
+    from receiver.store.embedded import EmbeddedModels
 
     return EmbeddedModels.open(settings.models_path, catalogue.name)
 

@@ -26,7 +26,7 @@ from receiver.errors import NodescoreError, StoreUnavailable
 from receiver.learner import ANEW_SECONDS
 from receiver.pipeline import Pipeline
 from receiver.store import Label, RowReader, labelling
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 
 # Between two looks: with the time that they take, a label is learnt within 10 s.
 LOOK_SECONDS = 3.0

@@ -33,9 +33,8 @@ from receiver.retraining import Retraining
 from receiver.settings import Settings, SettingsError
 from receiver.shadow import Shadow
 from receiver.store import Activation, RowReader, Shadowing
-from receiver.store.embedded import EmbeddedStore
+from receiver.store.embedded import EmbeddedReader, EmbeddedStore
 from receiver.store.outbox import Outbox
-from receiver.store.reader import EmbeddedReader
 from receiver.worker import Worker
 
 # What has been passed on stays here for the page's charts and for warming a new model's states.

@@ -22,7 +22,7 @@ from receiver.learner import LOOK_BACK_SECONDS
 from receiver.pipeline import Pipeline
 from receiver.relearning import Relearning
 from receiver.store import Label
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests import counting_model
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape
 from tests.wire.requests import HEADERS, NOW_MS, body, series

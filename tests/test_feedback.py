@@ -13,9 +13,8 @@ from receiver.columns import NodeName
 from receiver.errors import Conflict, StoreUnavailable
 from receiver.feedback import AWAY, COMMON, Feedback, next_revision
 from receiver.store import Label, RowReader, RowStore, labelling
-from receiver.store.embedded import EmbeddedStore
+from receiver.store.embedded import EmbeddedReader, EmbeddedStore
 from receiver.store.outbox import Outbox
-from receiver.store.reader import EmbeddedReader
 from receiver.store.timescale import TimescaleStore
 from tests.store.data import CATALOGUE, DAY_MS, HOUR_MS, NAN, T0, finished, label, scores_of
 

@@ -12,9 +12,8 @@ from receiver.columns import NodeName
 from receiver.errors import NotFound, StoreUnavailable
 from receiver.muting import Mutes
 from receiver.store import Mute
-from receiver.store.embedded import EmbeddedStore
+from receiver.store.embedded import EmbeddedReader, EmbeddedStore
 from receiver.store.mutes import MAX_MUTE_MS
-from receiver.store.reader import EmbeddedReader
 from tests.store.data import CATALOGUE, HOUR_MS, T0
 
 PUMP = NodeName("east", "pump-1")

@@ -20,7 +20,7 @@ from receiver.exposition import Metrics
 from receiver.retraining import DAY_MS, RETRY_MS, Retraining
 from receiver.settings import Settings
 from receiver.store import Label
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests import counting_model
 from tests.models.nodes import START_MS, table
 from tests.models.stored_rows import fill

@@ -18,8 +18,8 @@ from receiver.detector import Detector
 from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
-from receiver.store import Label, sqlite
-from receiver.store.reader import EmbeddedReader
+from receiver.store import Label
+from receiver.store.embedded import EmbeddedReader, sqlite
 from receiver.wire import Batch
 from receiver.worker import MAX_GROUP
 from tests import counting_model

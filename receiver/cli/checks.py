@@ -34,7 +34,7 @@ def model(of: Settings, wanted: Catalogue) -> tuple[None, str]:
 
 def embedded(of: Settings, wanted: Catalogue) -> tuple[None, str]:
     """The data folder can be written, and the file in it, if there is one, is a store of ours."""
-    from receiver.store.reader import EmbeddedReader
+    from receiver.store.embedded import EmbeddedReader
 
     folder = of.data_dir
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())

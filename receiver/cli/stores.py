@@ -21,7 +21,7 @@ def reading(settings: Settings, catalogue: Catalogue) -> Iterator[RowReader]:
 
         reader = TimescaleStore.connect(settings.store.get_secret_value(), catalogue)
     else:
-        from receiver.store.reader import EmbeddedReader
+        from receiver.store.embedded import EmbeddedReader
 
         reader = EmbeddedReader.open(settings.embedded_path, catalogue)
     try:

@@ -23,7 +23,7 @@ from receiver.catalogue import Catalogue
 from receiver.columns import Rows, Scores
 from receiver.detector.states import STATE_KEPT_MS
 from receiver.errors import NodescoreError
-from receiver.store.pending import Pending, PendingReader
+from receiver.store.embedded.pending import Pending, PendingReader
 from receiver.store.protocol import Finished, RowStore
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from receiver.catalogue import load
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.docs.conftest import Shell, send_recording
 from tests.docs.pages import block_with
 from tests.servers.nodescore import Nodescore

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.columns import Rows
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.e2e import stored
 from tests.e2e.chain import CATALOGUE, Receiver, configuration
 from tests.servers.nodescore import Nodescore

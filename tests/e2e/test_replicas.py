@@ -11,7 +11,7 @@ import yaml
 
 from receiver.columns import Rows
 from receiver.replicas import FAIL_OVER_MS
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.e2e.chain import CATALOGUE, Receiver, configuration
 from tests.e2e.stored import scrape_times_ms
 from tests.servers.nodescore import Nodescore

@@ -18,7 +18,7 @@ from receiver.columns import NodeName
 from receiver.detector import Detector
 from receiver.registry import shipped_model
 from receiver.store import Label
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.models.nodes import START_MS, table
 from tests.models.stored_rows import fill, write
 

@@ -14,7 +14,7 @@ from receiver import registry
 from receiver.errors import DataError
 from receiver.settings import Settings
 from receiver.store import Activation, ModelStore
-from receiver.store.embedded_models import EmbeddedModels
+from receiver.store.embedded import EmbeddedModels
 from tests.registry.versions import CATALOGUE, activate, publish, roll_back, started, states
 from tests.store.data import T0
 

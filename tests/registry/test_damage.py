@@ -15,7 +15,7 @@ from receiver.errors import ModelError, StoreDamaged
 from receiver.follower import Follower
 from receiver.settings import Settings
 from receiver.store import ModelStore
-from receiver.store.sqlite import PAGE_BYTES
+from receiver.store.embedded.sqlite import PAGE_BYTES
 from tests.registry.versions import CATALOGUE, activate, file, publish, roll_back, started, states
 from tests.store.data import T0
 

@@ -16,7 +16,7 @@ from receiver.catalogue import load
 from receiver.detector import Detector
 from receiver.settings import Settings
 from receiver.store import Label, ModelStore
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.models.stored_rows import fill
 
 CATALOGUE = load()

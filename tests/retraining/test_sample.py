@@ -12,7 +12,7 @@ from models.run import probe
 from receiver.catalogue import load
 from receiver.columns import NodeName
 from receiver.store import Label
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.models.nodes import FEATURES, START_MS, table
 from tests.models.stored_rows import fill
 

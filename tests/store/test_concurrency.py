@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from receiver.columns import NodeName
-from receiver.store.embedded import EmbeddedStore
-from receiver.store.reader import EmbeddedReader
-from receiver.store.sqlite import connect, transaction
+from receiver.store.embedded import EmbeddedReader, EmbeddedStore
+from receiver.store.embedded.sqlite import connect, transaction
 from tests.store.data import CATALOGUE, FEATURES, T0, finished, label, names, record, stored_rows
 
 PUMP = NodeName("east", "pump-1")
@@ -36,7 +35,7 @@ while True:
 READER = """
 import sys
 from pathlib import Path
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.store.data import CATALOGUE, T0
 
 last = T0 + int(sys.argv[2])
@@ -60,7 +59,7 @@ LABELLER = """
 import sys
 from pathlib import Path
 from receiver.columns import NodeName
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from tests.store.data import CATALOGUE, T0, label
 
 reader = EmbeddedReader.open(Path(sys.argv[1]), CATALOGUE)

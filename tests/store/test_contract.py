@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.columns import NodeName, Rows, Scores
-from receiver.store import RowStore, reader
+from receiver.store import RowStore
+from receiver.store.embedded import reader
 from receiver.store.timescale import store as timescale_store
 from tests.store.data import (
     DAY_MS,

@@ -121,7 +121,7 @@ def test_names_of_which_nothing_is_left_are_deleted_and_no_others(embedded: Embe
 
 
 def test_deletion_goes_in_steps(embedded: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.store.embedded.DELETE_ROWS", 3)
+    monkeypatch.setattr("receiver.store.embedded.store.DELETE_ROWS", 3)
     embedded.add_nodes(names(1))
     embedded.write(finished([(1, T0 + i, (i, i, i)) for i in range(8)]))
     steps = [embedded.delete_before(T0 + 7) for _ in range(4)]

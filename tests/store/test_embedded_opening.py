@@ -10,9 +10,8 @@ import pytest
 
 from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreUnavailable
-from receiver.store.embedded import EmbeddedStore
-from receiver.store.reader import EmbeddedReader
-from receiver.store.schema import MIGRATIONS
+from receiver.store.embedded import EmbeddedReader, EmbeddedStore
+from receiver.store.embedded.schema import MIGRATIONS
 from tests.store.data import CATALOGUE, T0, catalogue_of, finished, names, record, scores_of, stored_rows, stored_scores
 
 PUMP = NodeName("east", "pump-1")
@@ -108,7 +107,7 @@ def test_what_lies_where_a_start_failed_is_not_taken_to_be_ours(path: Path) -> N
 def test_a_database_of_another_program_that_was_locked_is_left_alone_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.store.sqlite.BUSY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("receiver.store.embedded.sqlite.BUSY_TIMEOUT_SECONDS", 0.01)
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE bookmarks (url TEXT)")

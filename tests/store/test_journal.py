@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from receiver.columns import STALE_NAN_BITS, NodeName, Samples
 from receiver.store import JournalRecord, NewSeries
 from receiver.store.embedded import EmbeddedStore
-from receiver.store.journal import REPLAY_RECORDS, decode, encode
+from receiver.store.embedded.journal import REPLAY_RECORDS, decode, encode
 from tests.store.data import CATALOGUE, T0, finished, record
 
 RECORDS = st.integers(0, 20).flatmap(

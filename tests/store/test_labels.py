@@ -11,11 +11,11 @@ import pytest
 
 from receiver.columns import NodeName
 from receiver.errors import Conflict, DataError, NotFound
-from receiver.store import Label, Moment, RowStore, labelling, schema
-from receiver.store.embedded import EmbeddedStore
+from receiver.store import Label, Moment, RowStore, labelling
+from receiver.store.embedded import EmbeddedStore, schema
+from receiver.store.embedded.salvage.recognize import row_of
+from receiver.store.embedded.schema import MIGRATIONS
 from receiver.store.outbox import Outbox
-from receiver.store.recognize import row_of
-from receiver.store.schema import MIGRATIONS
 from tests.store.data import CATALOGUE, DAY_MS, HOUR_MS, NAN, T0, finished, label, names, scores_of
 
 PUMP_1 = NodeName("east", "pump-1")

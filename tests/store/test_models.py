@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from receiver.errors import ConfigurationError, DataError
 from receiver.settings import MAX_MODEL_BYTES
 from receiver.store import Activation, ModelStore, ModelVersion, Shadowing
-from receiver.store.embedded_models import EmbeddedModels
+from receiver.store.embedded import EmbeddedModels
 from receiver.store.models import MAX_CARD_BYTES
 from receiver.store.timescale import TimescaleModels
 from tests.store.data import T0, catalogue_of

@@ -9,8 +9,8 @@ import pytest
 from receiver.columns import NodeName
 from receiver.errors import DataError
 from receiver.store import Mute, RowStore
+from receiver.store.embedded.salvage.recognize import row_of
 from receiver.store.mutes import MAX_MUTE_MS, columns, following, latest
-from receiver.store.recognize import row_of
 from tests.store.data import HOUR_MS, T0
 
 PUMP = NodeName("east", "pump-1")

@@ -13,8 +13,8 @@ import pytest
 from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreDamaged
 from receiver.store.embedded import EmbeddedStore
-from receiver.store.journal import encode
-from receiver.store.refill import Refill
+from receiver.store.embedded.journal import encode
+from receiver.store.embedded.salvage.refill import Refill
 from tests.store.data import CATALOGUE, T0, catalogue_of, record, stored_rows, stored_scores
 from tests.store.used import FILES, NAME, SERIES, Used, opened
 

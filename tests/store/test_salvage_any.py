@@ -12,8 +12,8 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from receiver.store.journal import encode
-from receiver.store.wal import read_log
+from receiver.store.embedded.journal import encode
+from receiver.store.embedded.salvage.wal import read_log
 from tests.store.data import stored_rows, stored_scores
 from tests.store.used import FILES, NAME, Used, opened
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receiver.store.wal import read_log
+from receiver.store.embedded.salvage.wal import read_log
 from tests.store.used import use
 
 NAME = "nodescore.db"

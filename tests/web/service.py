@@ -18,8 +18,7 @@ from receiver.muting import Mutes
 from receiver.registry import Listed
 from receiver.settings import Settings
 from receiver.store import Activation, Finished, RowReader, Shadowing
-from receiver.store.embedded import EmbeddedStore
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader, EmbeddedStore
 
 NOW_MS = 1_795_161_600_000  # 2026-11-20T08:00:00Z
 STEP_MS = 10_000

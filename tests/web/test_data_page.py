@@ -20,7 +20,7 @@ from receiver.columns import NodeName
 from receiver.errors import Unavailable
 from receiver.settings import Settings
 from receiver.store import Label
-from receiver.store.reader import EmbeddedReader
+from receiver.store.embedded import EmbeddedReader
 from receiver.web.export_process import Exports
 from tests.cli.conftest import FEATURES, START_MS, fill
 from tests.web.service import HeldService

@@ -12,8 +12,7 @@ from pathlib import Path
 import psycopg
 
 from receiver.catalogue import load
-from receiver.store.embedded import EmbeddedStore
-from receiver.store.embedded_models import EmbeddedModels
+from receiver.store.embedded import EmbeddedModels, EmbeddedStore
 from receiver.store.timescale import TimescaleStore
 from tests.docs.reference.markdown import code, table
 

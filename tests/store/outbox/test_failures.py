@@ -7,8 +7,8 @@ import pytest
 from receiver.errors import StoreUnavailable
 from receiver.store import Finished, RowStore
 from receiver.store.embedded import EmbeddedStore
+from receiver.store.embedded.pending import Pending, PendingReader, Watermarks
 from receiver.store.outbox import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, Lag, retry_seconds
-from receiver.store.pending import Pending, PendingReader, Watermarks
 from tests.store.data import CATALOGUE, NAN, T0, finished, stored_rows, stored_scores
 from tests.store.outbox.pair import PUMP, DiesAfterCommit, Pair, flush
 

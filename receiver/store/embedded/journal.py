@@ -26,8 +26,8 @@ from contextlib import suppress
 import numpy as np
 
 from receiver.columns import Samples
+from receiver.store.embedded.sqlite import reading, transaction
 from receiver.store.protocol import JournalRecord, NewSeries
-from receiver.store.sqlite import reading, transaction
 
 MAGIC = b"NSJ1"
 _HEADER = struct.Struct("<4sIQq")

@@ -15,7 +15,7 @@ import numpy as np
 
 from receiver.columns import Rows, Scores
 from receiver.store import labelling
-from receiver.store.progress import (
+from receiver.store.embedded.progress import (
     FORWARDED_LABEL,
     FORWARDED_SAMPLE_CHANGE,
     FORWARDED_SCORE_CHANGE,
@@ -24,11 +24,11 @@ from receiver.store.progress import (
     SET_PROGRESS,
     read_progress,
 )
+from receiver.store.embedded.queries import PENDING_LABELS
+from receiver.store.embedded.reader import EmbeddedReader
+from receiver.store.embedded.sqlite import reading, transaction
+from receiver.store.embedded.statements import statements_of
 from receiver.store.protocol import Label, States
-from receiver.store.queries import PENDING_LABELS
-from receiver.store.reader import EmbeddedReader
-from receiver.store.sqlite import reading, transaction
-from receiver.store.statements import statements_of
 from receiver.store.vectors import numbers
 
 # Rows deleted in one transaction: the pipeline waits for its end, some 5 ms.

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receiver.columns import Bool, Int64
-from receiver.store.sqlite import PAGE_BYTES
+from receiver.store.embedded.sqlite import PAGE_BYTES
 
 Words = NDArray[np.uint32]
 

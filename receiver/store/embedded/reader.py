@@ -21,12 +21,12 @@ import numpy as np
 from receiver.catalogue import Catalogue
 from receiver.columns import Float32, NodeName, Rows, Scores
 from receiver.store import labelling, mutes
+from receiver.store.embedded.queries import READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
+from receiver.store.embedded.schema import refuse_newer
+from receiver.store.embedded.sqlite import Sync, connect, opening, reading, transaction
+from receiver.store.embedded.statements import ADD_LABEL, ADD_MUTE
 from receiver.store.mutes import MUTES_READ, Mute
 from receiver.store.protocol import Label, Peak
-from receiver.store.queries import READ_LABEL_HISTORY, READ_LABELS, READ_MUTES, queries_of
-from receiver.store.schema import refuse_newer
-from receiver.store.sqlite import Sync, connect, opening, reading, transaction
-from receiver.store.statements import ADD_LABEL, ADD_MUTE
 from receiver.store.vectors import Vectors
 
 # Rows of a block: 24 features of them are 1.6 MiB, and a query of them takes some 30 ms.

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from receiver.store.sqlite import PAGE_BYTES
+from receiver.store.embedded.sqlite import PAGE_BYTES
 
 Value = None | int | float | str | bytes
 

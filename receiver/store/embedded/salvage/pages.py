@@ -14,9 +14,9 @@ from typing import IO, Self
 
 import numpy as np
 
-from receiver.store.cells import Cell
-from receiver.store.sqlite import APPLICATION_ID, PAGE_BYTES
-from receiver.store.wal import Log, read_log
+from receiver.store.embedded.salvage.cells import Cell
+from receiver.store.embedded.salvage.wal import Log, read_log
+from receiver.store.embedded.sqlite import APPLICATION_ID, PAGE_BYTES
 
 _POINTER_BYTES = 4
 _HEADER_BYTES = 100

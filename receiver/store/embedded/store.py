@@ -31,15 +31,21 @@ import numpy as np
 from receiver.catalogue import Catalogue
 from receiver.columns import NodeName
 from receiver.errors import ConfigurationError, StoreDamaged
-from receiver.store.journal import Journal
-from receiver.store.pages import header_faults, is_ours
-from receiver.store.parameters import newest, row_columns, score_columns
-from receiver.store.progress import CONSUMED, LAST_SAMPLE_CHANGE, LAST_SCORE_CHANGE, SET_PROGRESS, read_progress
-from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
-from receiver.store.reader import EmbeddedReader
-from receiver.store.salvage import complete, salvage
-from receiver.store.schema import migrate, read_texts
-from receiver.store.sqlite import (
+from receiver.store.embedded.journal import Journal
+from receiver.store.embedded.parameters import newest, row_columns, score_columns
+from receiver.store.embedded.progress import (
+    CONSUMED,
+    LAST_SAMPLE_CHANGE,
+    LAST_SCORE_CHANGE,
+    SET_PROGRESS,
+    read_progress,
+)
+from receiver.store.embedded.reader import EmbeddedReader
+from receiver.store.embedded.salvage import complete, salvage
+from receiver.store.embedded.salvage.pages import header_faults, is_ours
+from receiver.store.embedded.salvage.wal import read_log
+from receiver.store.embedded.schema import migrate, read_texts
+from receiver.store.embedded.sqlite import (
     WAL_LIMIT_BYTES,
     Sync,
     connect,
@@ -51,8 +57,8 @@ from receiver.store.sqlite import (
     set_sync,
     transaction,
 )
-from receiver.store.statements import statements_of
-from receiver.store.wal import read_log
+from receiver.store.embedded.statements import statements_of
+from receiver.store.protocol import Finished, JournalRecord, NewSeries, States
 
 # Rows that one `delete_before` takes at most, so that it never holds up an append for longer than some 50 ms.
 DELETE_ROWS = 5000

@@ -30,12 +30,12 @@ from pathlib import Path
 
 from receiver.catalogue import Catalogue
 from receiver.errors import ConfigurationError
-from receiver.store import journal
-from receiver.store.cells import Cell, Value, children, listed, searched, values
-from receiver.store.pages import Pages
-from receiver.store.recognize import row_of
-from receiver.store.refill import Refill
-from receiver.store.sqlite import PAGE_BYTES, unavailable
+from receiver.store.embedded import journal
+from receiver.store.embedded.salvage.cells import Cell, Value, children, listed, searched, values
+from receiver.store.embedded.salvage.pages import Pages
+from receiver.store.embedded.salvage.recognize import row_of
+from receiver.store.embedded.salvage.refill import Refill
+from receiver.store.embedded.sqlite import PAGE_BYTES, unavailable
 
 # The page at this place is never used: locks are taken on its bytes.
 _LOCK_PAGE = (1 << 30) // PAGE_BYTES + 1

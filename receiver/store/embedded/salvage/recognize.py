@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from receiver.store import labelling, mutes
-from receiver.store.cells import Value
-from receiver.store.journal import decode, series_checksum
-from receiver.store.progress import PROGRESS
+from receiver.store.embedded.journal import decode, series_checksum
+from receiver.store.embedded.progress import PROGRESS
+from receiver.store.embedded.salvage.cells import Value
 
 _LETTERS = {type(None): "n", int: "i", float: "f", str: "s", bytes: "b"}
 # The types of the values behind a row's key; a REAL without a fraction is stored as an integer.

@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from receiver.catalogue import Catalogue
-from receiver.store.schema import columns_of, quoted
+from receiver.store.embedded.schema import columns_of, quoted
 
 _LABEL = (
     "SELECT l.cluster, l.node, l.start_ms, l.end_ms, l.attack, l.verdict, l.details, l.author, l.created_ms, l.id, "

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from receiver.catalogue import Catalogue
-from receiver.store.schema import quoted
+from receiver.store.embedded.schema import quoted
 
 ADD_LABEL = (  # [the columns of `labelling.columns`]
     "INSERT INTO labels (digest, cluster, node, start_ms, end_ms, attack, verdict, details, author, created_ms, "

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from receiver.catalogue import Catalogue
 from receiver.errors import ConfigurationError, StoreDamaged
-from receiver.store.progress import FORMAT, SCHEMA, SET_PROGRESS
-from receiver.store.sqlite import APPLICATION_ID, pragma, transaction
+from receiver.store.embedded.progress import FORMAT, SCHEMA, SET_PROGRESS
+from receiver.store.embedded.sqlite import APPLICATION_ID, pragma, transaction
 
 # What brings a file from version n to n + 1 stands at n.
 MIGRATIONS = (

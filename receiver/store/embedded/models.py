@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from receiver.errors import ConfigurationError, DataError, StoreDamaged, StoreUnavailable
+from receiver.store.embedded.sqlite import APPLICATION_ID, connect, opening, pragma, reading, transaction
 from receiver.store.models import (
     ACTIVATIONS_READ,
     Activation,
@@ -30,7 +31,6 @@ from receiver.store.models import (
     version_columns,
     version_of,
 )
-from receiver.store.sqlite import APPLICATION_ID, connect, opening, pragma, reading, transaction
 
 # What brings a file from version n to n + 1 stands at n. The model stands last, so that a list does not read it.
 MIGRATIONS = (

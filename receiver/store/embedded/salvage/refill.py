@@ -20,8 +20,8 @@ import numpy as np
 
 from receiver.catalogue import Catalogue
 from receiver.columns import NodeName
-from receiver.store.journal import decode, series_checksum
-from receiver.store.progress import (
+from receiver.store.embedded.journal import decode, series_checksum
+from receiver.store.embedded.progress import (
     CONSUMED,
     FORWARDED_LABEL,
     FORWARDED_SAMPLE_CHANGE,
@@ -30,9 +30,9 @@ from receiver.store.progress import (
     LAST_SCORE_CHANGE,
     SET_PROGRESS,
 )
-from receiver.store.recognize import Row
-from receiver.store.schema import columns_of, migrate, quoted, record_schema
-from receiver.store.sqlite import connect, transaction
+from receiver.store.embedded.salvage.recognize import Row
+from receiver.store.embedded.schema import columns_of, migrate, quoted, record_schema
+from receiver.store.embedded.sqlite import connect, transaction
 
 # Rows of a transaction.
 _BATCH_ROWS = 2000
