@@ -2,7 +2,7 @@
 
     decode    bytes → kept samples
     commit    samples → journal, synced → open rows
-    flush     rows that can leave → features → scores → exposed, stored
+    flush     rows that can leave → features → scores → exposed, stored; block by block with `flush_block`
 
 `receiver.recovery` brings everything back before the first of these, `receiver.housekeeping` keeps it in bounds
 between them. One thread calls all of it.
@@ -121,13 +121,17 @@ class Pipeline:
 
     def flush(self, now_ms: int) -> int:
         """Move on every row that can leave; how many were scored. Raises `StoreUnavailable`: call it again."""
-        self.store_pending()
         scored, more = 0, True
         while more:
-            departure = self.assembler.depart(now_ms)
-            scored += self._move_on(departure, now_ms)
-            more = departure.more
+            of_block, more = self.flush_block(now_ms)
+            scored += of_block
         return scored
+
+    def flush_block(self, now_ms: int) -> tuple[int, bool]:
+        """The same for some rows of each node; how many were scored, and whether there are more."""
+        self.store_pending()
+        departure = self.assembler.depart(now_ms)
+        return self._move_on(departure, now_ms), departure.more
 
     def go_on_with(self, states: NodeStates, drift: Drift) -> None:
         """Score with another model from now on, whose states are where ours are."""

@@ -1,5 +1,8 @@
 """The pipeline on its thread: what requests have piled up is committed together, and flushed ten times a second.
 
+What a flush has to move on goes block by block, and requests are served in between: however many rows one node has
+waiting, nobody waits for more than the block.
+
 `write` hands a body over and answers when the journal has its samples. The thread decodes whatever requests have piled
 up meanwhile and commits them in one transaction (group commit). Were they decoded on the event loop, both threads would
 be in each other's way, and the groups would be small: eight senders at once cost 1.4 times as much so.
@@ -28,6 +31,8 @@ from receiver.wire import Batch
 
 # Rows that become complete within this time are scored in one batch. A score is exposed that much later at most.
 FLUSH_MS = 100
+# A stop scores for so long what can leave; the next start does the rest. Docker kills after 10 s, Kubernetes later.
+STOP_FLUSH_MS = 5000
 # Bodies that wait for the journal: 1,600 requests of 2,000 samples, some seconds of work, or two of the largest.
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 # Requests that are committed together: the sync costs each next to nothing, and the flush waits some 50 ms for them.
@@ -75,7 +80,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what waits, and save the states."""
+        """Finish what waits, as far as there is time, and save the states."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -127,16 +132,17 @@ class Worker:
             self._turn_all_away()
 
     def _serve(self) -> None:
-        flushed_ms = 0
+        due_ms = 0
         while not self._stopping.is_set():
-            self._work(self._take(max(0, flushed_ms + FLUSH_MS - self._clocks.steady_ms())))
+            self._work(self._take(max(0, due_ms - self._clocks.steady_ms())))
             now_ms = self._clocks.steady_ms()
-            if now_ms - flushed_ms >= FLUSH_MS:
-                self._flush(now_ms)
-                flushed_ms = now_ms
+            if now_ms >= due_ms:
+                due_ms = now_ms if self._flush(now_ms) else now_ms + FLUSH_MS
         while items := self._take(0):
             self._work(items)
-        self._flush(self._clocks.steady_ms())
+        until_ms = self._clocks.steady_ms() + STOP_FLUSH_MS
+        while self._flush(now_ms := self._clocks.steady_ms()) and now_ms < until_ms:
+            pass
         try:
             self._pipeline.checkpoint()
         except StoreUnavailable as error:
@@ -196,15 +202,18 @@ class Worker:
         except Exception as fault:
             return fault
 
-    def _flush(self, now_ms: int) -> None:
+    def _flush(self, now_ms: int) -> bool:
+        """Move a block on; whether there is more to do at once."""
+        more = False
         try:
-            self._pipeline.flush(now_ms)
+            _, more = self._pipeline.flush_block(now_ms)
             self._housekeeping.keep(now_ms, self._clocks.wall_ms())
             self.flush_fault = ""
         except StoreUnavailable as error:
             if str(error) != self.flush_fault:
                 log.warning("%s", error)
             self.flush_fault = str(error)
+        return more
 
 
 def _turn_away(items: Sequence[_Request | _Order]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from receiver.housekeeping import Housekeeping
 from receiver.pipeline import Pipeline
+from receiver.rows.assembler import TURN_ROWS
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape, stored
 from tests.torn_scrapes import DISK_A, DISK_B, FEATURES, IDLE_0, IDLE_1, LOAD_1, STALE, Torn, torn_scrapes
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
@@ -76,6 +77,7 @@ def test_a_crash_anywhere_changes_no_row_and_no_score(data: st.DataObject) -> No
             at_ms = NOW_MS + step * STEP_MS
             requests += [(at_ms, part) for part in (whole[:cut], whole[cut:]) if part]
     crashes = data.draw(st.sets(st.integers(0, len(requests) - 1), max_size=3))
+    turn_rows = data.draw(st.sampled_from([1, TURN_ROWS]))
 
     def run(folder: Path, crash_after: set[int]) -> tuple[list[list[float]], list[list[float]]]:
         place = 0
@@ -85,7 +87,7 @@ def test_a_crash_anywhere_changes_no_row_and_no_score(data: st.DataObject) -> No
                     at_ms, part = requests[place]
                     pipeline.ingest(body(1 + place % 2, part), HEADERS[1 + place % 2], at_ms)
                     if place % 3:  # so that a crash also finds rows that could have left
-                        pipeline.flush(at_ms)
+                        pipeline.flush_block(at_ms)
                     place += 1
                     if place - 1 in crash_after:
                         break
@@ -93,8 +95,14 @@ def test_a_crash_anywhere_changes_no_row_and_no_score(data: st.DataObject) -> No
                     pipeline.flush(NOW_MS + 10 * STEP_MS)
         return stored(folder)
 
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        expected, got = run(Path(one), set()), run(Path(other), crashes)
+    with (
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as other,
+        pytest.MonkeyPatch.context() as p,
+    ):
+        expected = run(Path(one), set())
+        p.setattr("receiver.rows.assembler.TURN_ROWS", turn_rows)  # so that there are crashes between blocks
+        got = run(Path(other), crashes)
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_array_equal(got[1], expected[1])
 

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from receiver import catalogue
 from receiver.columns import NodeName
 from receiver.detector import Detector
 from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
+from receiver.rows.assembler import TURN_ROWS
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
 from receiver.store import Label
@@ -24,7 +25,7 @@ from receiver.wire import Batch
 from receiver.worker import MAX_GROUP
 from tests import counting_model
 from tests.servers.process import wait_until
-from tests.wire.requests import HEADERS, body, series
+from tests.wire.requests import HEADERS, Series, body, series
 
 CATALOGUE = catalogue.load()
 
@@ -115,6 +116,59 @@ def test_requests_wait_up_to_a_limit_and_the_others_are_to_be_sent_again(
         assert isinstance(write(service, one)[0], Batch)
 
 
+def backlog(service: Service, rows: int) -> bytes:
+    newest_ms = service.now_ms() - 1000
+    (one,) = [series("node_load1", instance="a:9100")]
+    return body(1, [Series(one.labels, [(1.0, newest_ms - step) for step in reversed(range(rows))])])
+
+
+def after_the_first_block(service: Service, monkeypatch: pytest.MonkeyPatch, do: Callable[[], None]) -> None:
+    """Have something done on the pipeline's thread when it has moved on a part of what can leave."""
+    flush_block, done = service._pipeline.flush_block, threading.Event()
+
+    def flush_and_do(now_ms: int) -> tuple[int, bool]:
+        scored, more = flush_block(now_ms)
+        if more and not done.is_set():
+            done.set()
+            do()
+        return scored, more
+
+    monkeypatch.setattr(service._pipeline, "flush_block", flush_and_do)
+
+
+def test_many_rows_of_one_node_keep_no_order_and_no_request_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    with running(tmp_path) as service:
+
+        def hand_over() -> None:
+            note = lambda: left.append(service._pipeline.assembler.open_rows)  # noqa: E731
+            threading.Thread(target=service.worker.order, args=[note], daemon=True).start()
+            wait_until(lambda: not service.worker._queue.empty(), "the order to wait")
+
+        after_the_first_block(service, monkeypatch, hand_over)
+        write(service, backlog(service, 3 * TURN_ROWS))
+        wait_until(lambda: left, "the order to be done")
+    assert left == [2 * TURN_ROWS]
+
+
+def test_what_a_stop_has_no_time_for_is_scored_once_after_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = 5 * TURN_ROWS
+    with running(tmp_path) as service:
+        monkeypatch.setattr("receiver.worker.STOP_FLUSH_MS", 0)
+        after_the_first_block(service, monkeypatch, service.worker._stopping.set)
+        write(service, backlog(service, rows))
+        wait_until(service.worker._ended.is_set, "the stop")
+        assert service._pipeline.assembler.open_rows == rows - 2 * TURN_ROWS
+    with running(tmp_path) as service:
+        wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([rows / 100]), "the last score")
+        history = service.history(0, 2**62, [0]).score.tolist()
+    assert history == pytest.approx([count / 100 for count in range(1, rows + 1)])
+
+
 def test_a_service_that_stopped_in_order_goes_on_where_it_was(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         first_ms = service.now_ms() - 1000
@@ -178,7 +232,7 @@ def test_an_unforeseen_error_ends_the_service_and_loses_nothing_acknowledged(
     with running(tmp_path) as service:
         service.worker.on_failure = ended.set
         write(service, request(service.now_ms()))
-        monkeypatch.setattr(service._pipeline, "flush", broken)
+        monkeypatch.setattr(service._pipeline, "flush_block", broken)
         assert ended.wait(10)
         assert service.worker.failed
         assert service.status()[0].state == "down"

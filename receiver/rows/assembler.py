@@ -57,6 +57,8 @@ from receiver.series import SeriesTable
 
 # Rows of a departure: their sums and features are 6 MiB.
 BLOCK_ROWS = 4096
+# Of them, those of one target: each is a step of the model for itself, of some 0.25 ms, and others wait meanwhile.
+TURN_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +164,17 @@ class Assembler:
         self._all_of(len(series), lambda begin: take(self._held, target_of, series, time_ms, value, seq, now_ms, begin))
 
     def depart(self, now_ms: int) -> Departure:
-        """Rows that can leave now, and those that are to be written again: `BLOCK_ROWS` of each at most."""
+        """Rows that can leave now, and those that are to be written again: `BLOCK_ROWS` of each at most.
+
+        Of one target, no more than `TURN_ROWS` leave for the first time.
+        """
         timing, term_of, held = self._timing, self._table.term, self._held
         head = held.head[0]
         rows = again = self._none
         if head["open_rows"]:
             rows = Leaving.room(min(int(head["open_rows"]), BLOCK_ROWS), self._terms)
-            rows = rows.first(leave(held, term_of, now_ms, timing.deadline_ms, timing.max_rate_gap_ms, rows))
+            left = leave(held, term_of, now_ms, timing.deadline_ms, timing.max_rate_gap_ms, TURN_ROWS, rows)
+            rows = rows.first(left)
         if head["first_dirty"] != NONE:
             again = Leaving.room(min(int(head["held_rows"]), BLOCK_ROWS), self._terms)
             again = again.first(leave_again(held, term_of, now_ms, again))
@@ -190,7 +196,7 @@ class Assembler:
         take(self._held, target_of, none.series, none.time_ms, none.value, 0, 0, 0)
         forget(self._held, target_of, none.series)
         move_cells(self._held, self._held)
-        leave(self._held, self._table.term, 0, 0, 0, self._none)
+        leave(self._held, self._table.term, 0, 0, 0, 0, self._none)
         leave_again(self._held, self._table.term, 0, self._none)
         give_up(self._held, 0, 0, 0, 0)
         held_samples(self._held)

@@ -82,6 +82,7 @@ HEAD = np.dtype(
         ("last_touched", np.int32),
         ("first_dirty", np.int32),  # row, or NONE
         ("last_dirty", np.int32),
+        ("last_due", np.int32),  # open row up to which deadlines are known to have passed; OPEN: there is none
         ("first_free", np.int32),  # row, or NONE; linked by `after`
         ("open_rows", np.int64),
         ("held_rows", np.int64),

@@ -51,7 +51,10 @@ def soil(held: Held, r: int) -> None:
 @compiled
 def release(held: Held, r: int, now_ms: int) -> None:
     """A row leaves."""
-    held.head[0]["open_rows"] -= 1
+    head = held.head[0]
+    head["open_rows"] -= 1
+    if head["last_due"] == r:
+        head["last_due"] = held.rows[r]["before"]
     held.rows[r]["left"] = True
     file(held, r, now_ms)
 

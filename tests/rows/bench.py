@@ -32,6 +32,7 @@ class Departed:
     incomplete: Bool
     remade: Rows
     fills: Rows
+    more: bool
     given_up: GivenUp
 
 
@@ -39,7 +40,7 @@ class Bench:
     """An assembler fed by labels, with a journal number for each request."""
 
     def __init__(self, spare_samples: int = 0, torn_samples: int = 1_000_000) -> None:
-        self.table = SeriesTable(CATALOGUE, 10_000, 100)
+        self.table = SeriesTable(CATALOGUE, 10_000, 10_000)
         timing, room = Timing(DEADLINE_MS, HORIZON_MS, 300_000), Room(spare_samples, torn_samples)
         self.assembler = Assembler(self.table, len(CATALOGUE.terms), timing, room)
         self.seq = 0
@@ -61,7 +62,7 @@ class Bench:
         departure = self.assembler.depart(now_ms)
         again, fills = FEATURES.rows(departure.again), departure.again.fills
         rows, incomplete = FEATURES.rows(departure.rows), departure.rows.incomplete
-        return Departed(rows, incomplete, again.where(~fills), again.where(fills), departure.given_up)
+        return Departed(rows, incomplete, again.where(~fills), again.where(fills), departure.more, departure.given_up)
 
 
 def raw(departed: Departed, feature: int) -> list[float]:

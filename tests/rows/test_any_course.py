@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.columns import Rows
-from tests.rows.bench import CATALOGUE, DEADLINE_MS, HORIZON_MS, T0, Bench
+from receiver.rows.assembler import TURN_ROWS
+from tests.rows.bench import CATALOGUE, DEADLINE_MS, HORIZON_MS, T0, Bench, Departed
 from tests.torn_scrapes import DISK_A, DISK_B, IDLE_0, IDLE_1, LOAD_1, Sample, Torn, torn_scrapes
 from tests.torn_scrapes import FEATURES as TORN_FEATURES
 
@@ -28,10 +30,18 @@ def rows_of(requests: Sequence[Sequence[Sample]]) -> list[tuple[int, list[float]
     found = []
     for place, request in enumerate(requests):
         bench.send(request, T0 + place)
-        departed = bench.depart(T0 + place).rows
-        found += list(zip(departed.time_ms.tolist(), departed.raw.tolist(), departed.x.tolist(), strict=True))
-    departed = bench.depart(T0 + DEADLINE_MS + len(requests)).rows
-    return found + list(zip(departed.time_ms.tolist(), departed.raw.tolist(), departed.x.tolist(), strict=True))
+        found += list_of(bench.depart(T0 + place))
+    more = True
+    while more:
+        departed = bench.depart(T0 + DEADLINE_MS + len(requests))
+        found += list_of(departed)
+        more = departed.more
+    return found
+
+
+def list_of(departed: Departed) -> list[tuple[int, list[float], list[float]]]:
+    rows = departed.rows
+    return list(zip(rows.time_ms.tolist(), rows.raw.tolist(), rows.x.tolist(), strict=True))
 
 
 @given(data=st.data())
@@ -46,7 +56,9 @@ def test_any_split_and_interleaving_of_scrapes_gives_the_same_rows(data: st.Data
         if data.draw(st.booleans()):
             requests.append([])
     again = data.draw(st.lists(st.sampled_from(requests), max_size=3))
-    got = rows_of([*requests, *again])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("receiver.rows.assembler.TURN_ROWS", data.draw(st.sampled_from([1, 2, TURN_ROWS])))
+        got = rows_of([*requests, *again])
     assert len(got) == len(whole) == len(SCRAPES)
     for mine, theirs in zip(got, whole, strict=True):
         assert mine[0] == theirs[0]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from receiver.rows.arriving import FEWEST_CELLS
-from receiver.rows.assembler import BLOCK_ROWS
+from receiver.rows.assembler import BLOCK_ROWS, TURN_ROWS
 from receiver.rows.held import TORN_HORIZON_MS
 from receiver.rows.letting_go import ROW_SAMPLES
-from tests.rows.bench import CPU, DEADLINE_MS, DISK, FEATURES, HORIZON_MS, LOAD, T0, Bench, raw, x
+from tests.rows.bench import CPU, DEADLINE_MS, DISK, HORIZON_MS, LOAD, T0, Bench, raw, x
 from tests.torn_scrapes import DISK_A, DISK_B, IDLE_0, IDLE_1, LOAD_1, STALE
 
 
@@ -113,8 +113,8 @@ def test_a_record_is_consumed_when_every_row_with_a_sample_of_it_has_left(bench:
 def test_a_late_row_that_has_not_left_holds_its_record_back_behind_any_number_of_others(bench: Bench) -> None:
     many = range(BLOCK_ROWS + 5)
     bench.send([(LOAD_1, T0 + step, 1.0) for step in many], T0)
-    for _ in range(2):
-        bench.depart(T0 + DEADLINE_MS)
+    while bench.depart(T0 + DEADLINE_MS).more:
+        pass
     bench.send([(LOAD_1, T0 - 1, 1.0)], T0 + 10_000)
     bench.send([(DISK_A, T0 + step, 1.0) for step in many], T0 + 10_000)
     first = bench.assembler.depart(T0 + 10_000 + DEADLINE_MS)
@@ -193,9 +193,35 @@ def test_timestamps_of_one_series_in_no_order_make_a_row_each(bench: Bench) -> N
 
 
 def test_more_rows_than_a_block_leave_one_block_after_the_other(bench: Bench) -> None:
-    rows = BLOCK_ROWS + 5
-    bench.send([(LOAD_1, T0 + step, float(step)) for step in range(rows)], T0)
-    first, second = (bench.assembler.depart(T0 + DEADLINE_MS) for _ in range(2))
+    nodes = range(BLOCK_ROWS + 5)
+    for node in nodes:
+        bench.send([(LOAD_1, T0, float(node))], T0, instance=f"{node}:9100")
+    first, second = (bench.depart(T0 + DEADLINE_MS) for _ in range(2))
     assert [first.more, second.more] == [True, False]
-    left = [float(value) for one in (first, second) for value in FEATURES.rows(one.rows).raw[:, LOAD]]
-    assert left == [float(step) for step in range(rows)]
+    assert raw(first, LOAD) + raw(second, LOAD) == [float(node) for node in nodes]
+
+
+def test_many_rows_of_one_target_leave_in_turns_and_those_of_others_between(bench: Bench) -> None:
+    steps = range(20_000)
+    bench.send([(LOAD_1, T0 + step, float(step)) for step in steps], T0)
+    bench.send([(LOAD_1, T0, -1.0)], T0, instance="b:9100")
+    first = bench.depart(T0 + DEADLINE_MS)
+    assert raw(first, LOAD) == [*map(float, range(TURN_ROWS)), -1.0]
+    bench.send([(LOAD_1, T0 + 10_000, -2.0)], T0 + 10_000, instance="b:9100")
+    second = bench.depart(T0 + 10_000)
+    assert raw(second, LOAD) == [*map(float, range(TURN_ROWS, 2 * TURN_ROWS)), -2.0]
+    left = raw(first, LOAD)[:-1] + raw(second, LOAD)[:-1]
+    more = True
+    while more:
+        departed = bench.depart(T0 + 10_000)
+        left += raw(departed, LOAD)
+        more = departed.more
+    assert left == list(map(float, steps))
+
+
+def test_a_row_that_waits_for_an_older_one_past_its_deadline_leaves_with_it(bench: Bench) -> None:
+    bench.warm(LOAD_1)
+    bench.send([(LOAD_1, T0 + 20_000, 2.0), (DISK_A, T0 + 20_000, 2.0)], T0 + 20_000)
+    bench.send([(DISK_A, T0 + 10_000, 1.0)], T0 + 25_000)
+    assert len(bench.depart(T0 + 20_000 + DEADLINE_MS).rows) == 0
+    assert bench.depart(T0 + 25_000 + DEADLINE_MS).rows.time_ms.tolist() == [T0 + 10_000, T0 + 20_000]
