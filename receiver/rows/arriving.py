@@ -16,6 +16,8 @@ from receiver.rows.rings import change, link, touch
 # Cells of a new target's rows; one that needs more gets a quarter as many again, and some: 8, 12, 16, 20, 25, 31…
 FEWEST_CELLS = 8
 LEAST_MORE_CELLS = 4
+# After all rows.
+FOR_EVER_MS = 2**62
 
 
 @compiled
@@ -69,14 +71,22 @@ def take(
 
 @compiled
 def _end(held: Held, series: int, r: int, seq: int) -> None:
-    """A marker has come: no later row lacks the series until its next sample. Those that did are made again."""
+    """A marker has come: no later row lacks the series until its next sample. Those that did are made again.
+
+    A record's markers come by time, so what an earlier one has told a row, a later one need not.
+    """
     entry = held.series[series]
     ended_ms = held.rows[r]["time_ms"]
+    if entry["ended_seq"] == seq and ended_ms < entry["ended_ms"]:
+        return
+    entry["ended_seq"] = seq
+    entry["ended_ms"] = FOR_EVER_MS
     r = held.rows[r]["newer"]
     while r != OPEN:
         row = held.rows[r]
         cell = row["begin"] + entry["slot"]
         if held.state[cell] & ARRIVED or ended_ms < entry["seen_ms"] <= row["time_ms"]:
+            entry["ended_ms"] = row["time_ms"]
             return
         if held.state[cell] & EXPECTED or not row["left"]:
             held.state[cell] &= ~EXPECTED

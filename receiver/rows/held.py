@@ -4,7 +4,7 @@ Ids are indices. A target's series have *slots*; each of its held rows has `room
 Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, whole or torn,
 by age (`before`, `after`): rings through the rows `OPEN`, `WHOLE` and `TORN`, which are nothing else.
 
-Costs 64 bytes a series, 72 and one a catalogue term a target, 88 a held row and 9 a cell, twice where arrays have
+Costs 80 bytes a series, 72 and one a catalogue term a target, 88 a held row and 9 a cell, twice where arrays have
 just grown. `arriving`, `leaving` and `forgetting` work on them.
 """
 
@@ -28,6 +28,8 @@ SERIES = np.dtype(
         ("born_ms", np.int64),  # of its first sample; 1: there may have been older ones; 0: none has come
         ("seen_ms", np.int64),  # of its newest sample or marker in a row that has left; 0: never
         ("seen_seq", np.int64),  # journal record from which on a restart would know of that; 0: there is none
+        ("ended_seq", np.int64),  # the newest journal record with a marker of it; 0: there is none
+        ("ended_ms", np.int64),  # up to this time, exclusive, rows know of the record's markers
         ("arrived_ms", np.int64),  # when a sample of any time last came in
         ("last_ms", np.int64),  # of the newest value in a row that has left, for rates; 0: there is none
         ("last_value", np.float64),

@@ -19,6 +19,9 @@ from receiver.rows.rings import file, release, soil, touch
 
 # A series that has missed this many scrapes without a staleness marker is not waited for.
 LIVE_INTERVALS = 5
+# So many older rows are asked what a late one lacks: some hours of scrapes, of which one hour is held. A series that
+# none of them knows of is expected.
+LATE_LOOK_BACK_ROWS = 1000
 
 
 @compiled
@@ -213,7 +216,9 @@ def _expected_late(held: Held, series: int, r: int) -> bool:
     if entry["born_ms"] > row["time_ms"] or not (entry["live"] or entry["seen_ms"] >= row["time_ms"]):
         return False
     older = row["older"]
-    while older != OPEN and held.rows[older]["time_ms"] >= held.targets[row["target"]]["gone_ms"]:
+    for _ in range(LATE_LOOK_BACK_ROWS):
+        if older == OPEN or held.rows[older]["time_ms"] < held.targets[row["target"]]["gone_ms"]:
+            break
         cell = held.rows[older]["begin"] + entry["slot"]
         if held.state[cell] & ARRIVED:
             return not is_marker(held.value, cell)
