@@ -47,6 +47,9 @@ MAX_SERIES_PER_REQUEST = 100_000
 # Labels and exemplars of series that are parsed in full, at up to 7 µs each. 32 MiB of new series have 1.3 million
 # labels of 25 bytes, 10,000 series 0.2 million; known and unwanted series are not parsed.
 MAX_LABELS_PER_REQUEST = 1_500_000
+# Moments of nodes: each is a row, and those of one node are scored at 0.25 ms each. Senders batch 10,000 samples at
+# most, so that a day of one node, scraped every 5 s, comes in some 60 requests of 300 rows.
+MAX_ROWS_PER_REQUEST = 50_000
 # Texts of a version 2 request, which its series share: ten for each series at most, where nothing is shared.
 MAX_SYMBOLS_PER_REQUEST = 1_000_000
 # The message of one series that is parsed in full, which takes up to a hundred times as much memory. 10,000 samples of

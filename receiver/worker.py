@@ -37,6 +37,8 @@ STOP_FLUSH_MS = 5000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 # Requests that are committed together: the sync costs each next to nothing, and the flush waits some 50 ms for them.
 MAX_GROUP = 64
+# And their kept samples, give or take one request: the next ones are decoded only where rows have room for them.
+MAX_GROUP_SAMPLES = 100_000
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +162,10 @@ class Worker:
     def _work(self, items: list[_Request | _Order]) -> None:
         requests = [item for item in items if isinstance(item, _Request)]
         try:
-            _answer(requests, self._write(requests))
+            while requests:
+                answers = self._write(requests)
+                _answer(requests[: len(answers)], answers)
+                requests = requests[len(answers) :]
         except Exception:
             _turn_away(items)
             raise
@@ -177,10 +182,20 @@ class Worker:
                     item.done.set_result(None)
 
     def _write(self, requests: Sequence[_Request]) -> list[Batch | Exception]:
-        """The answer to each request, its kept samples being on disk. An error in one is no error of the others."""
+        """The answers to the first of these requests, their kept samples being on disk: to all, mostly.
+
+        An error in one is no error of the others.
+        """
         wall_ms = self._clocks.wall_ms()
-        answers = [self._decode(request, wall_ms) for request in requests]
-        kept = [answer for answer in answers if isinstance(answer, Batch) and len(answer.samples)]
+        answers: list[Batch | Exception] = []
+        kept: list[Batch] = []
+        samples = 0
+        while len(answers) < len(requests) and samples < MAX_GROUP_SAMPLES:
+            answer = self._decode(requests[len(answers)], wall_ms)
+            answers.append(answer)
+            if isinstance(answer, Batch) and len(answer.samples):
+                kept.append(answer)
+                samples += len(answer.samples)
         if kept:
             try:
                 self._pipeline.commit(kept, self._clocks.steady_ms())

@@ -16,6 +16,7 @@ from receiver import catalogue
 from receiver.columns import NodeName
 from receiver.detector import Detector
 from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
+from receiver.rows.arriving import FEWEST_CELLS
 from receiver.rows.assembler import TURN_ROWS
 from receiver.service import Service
 from receiver.settings import Settings, SettingsError
@@ -101,6 +102,17 @@ def test_of_requests_that_wait_together_each_has_its_own_answer(
         assert isinstance(fault, ZeroDivisionError)
         assert isinstance(large, Unavailable)  # to be sent again: another time there may be room
         assert not service.worker.failed
+
+
+def test_of_requests_that_wait_together_none_is_taken_for_which_those_before_it_leave_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.worker.MAX_GROUP_SAMPLES", 1)
+    with running(tmp_path, max_open_samples=FEWEST_CELLS) as service:
+        first, second = write(service, request(service.now_ms(), "a"), request(service.now_ms(), "b"))
+        assert isinstance(first, Batch)
+        assert isinstance(second, Unavailable)
+        assert "max_open_samples" in str(second)
 
 
 def test_requests_wait_up_to_a_limit_and_the_others_are_to_be_sent_again(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
+from receiver.columns import Int32, Samples
+from receiver.errors import DecodeError
 from receiver.series import SeriesTable
+from receiver.settings import MAX_ROWS_PER_REQUEST
 from receiver.wire import histogram, remote_write_v1_pb2, remote_write_v2_pb2, v1, v2
 from receiver.wire.batch import Batch, Collector, TimeWindow
 from receiver.wire.body import decompress
@@ -18,6 +23,7 @@ class Decoder:
 
     def __init__(self, table: SeriesTable, max_sample_age_seconds: float) -> None:
         self.known = KnownSeries(table)
+        self._table = table
         self.max_sample_age_seconds = max_sample_age_seconds
         self._warm_up()
 
@@ -28,7 +34,12 @@ class Decoder:
         decoded = decompress(body)
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds), self.known.replicas, now_ms)
         (v1 if version == 1 else v2).decode(decoded, self.known, out)
-        return out.batch()
+        batch = out.batch()
+        if len(batch.samples) > MAX_ROWS_PER_REQUEST:
+            rows = _rows_of(batch.samples, self._table.target)
+            if rows > MAX_ROWS_PER_REQUEST:
+                raise DecodeError(f"the request has samples of {rows} rows; the limit is {MAX_ROWS_PER_REQUEST}")
+        return batch
 
     def _warm_up(self) -> None:
         """Go once through all loops, so that they are compiled before a sender waits."""
@@ -56,3 +67,11 @@ class Decoder:
         out = Collector(version, TimeWindow.around(now_ms, self.max_sample_age_seconds), self.known.replicas, now_ms)
         (v1 if version == 1 else v2).decode_whole(decoded, self.known, out)
         return out.batch()
+
+
+def _rows_of(samples: Samples, target_of: Int32) -> int:
+    """How many moments of how many targets these are."""
+    target, time_ms = target_of[samples.series], samples.time_ms
+    order = np.lexsort((time_ms, target))
+    differs = (np.diff(target[order]) != 0) | (np.diff(time_ms[order]) != 0)
+    return 1 + int(np.count_nonzero(differs))

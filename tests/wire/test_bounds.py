@@ -10,6 +10,7 @@ import snappy
 
 from receiver.errors import DecodeError
 from receiver.settings import MAX_DECODED_BYTES, MAX_FAULTS_NAMED, MAX_SERIES_BYTES
+from receiver.wire import decoder as decoding
 from receiver.wire import findings
 from receiver.wire import remote_write_v1_pb2 as v1_pb2
 from receiver.wire import remote_write_v2_pb2 as v2_pb2
@@ -100,3 +101,24 @@ def test_a_request_of_more_labels_and_exemplars_than_any_sender_makes_is_refused
     assert decoder().decode(body(version, few), HEADERS[version], NOW_MS).status == 204
     with pytest.raises(DecodeError, match="over 30 labels and exemplars"):
         decoder().decode(body(version, [*few, few[0]]), HEADERS[version], NOW_MS)
+
+
+@VERSIONS
+def test_a_request_of_more_rows_than_any_sender_has_samples_is_refused_however_they_are_spread(
+    version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(nodes: int, moments: int) -> bytes:
+        samples = [(1.0, NOW_MS + moment) for moment in range(moments)]
+        labels = [
+            series(name, instance=f"{node}:9100").labels
+            for name in ("node_load1", "node_load5")
+            for node in range(nodes)
+        ]
+        return body(version, [Series(one, samples) for one in labels])
+
+    monkeypatch.setattr(decoding, "MAX_ROWS_PER_REQUEST", 30)
+    for nodes, moments in ((1, 30), (30, 1), (5, 6)):
+        assert decoder().decode(of(nodes, moments), HEADERS[version], NOW_MS).status == 204
+    for nodes, moments in ((1, 31), (31, 1), (4, 8)):
+        with pytest.raises(DecodeError, match="; the limit is 30"):
+            decoder().decode(of(nodes, moments), HEADERS[version], NOW_MS)
