@@ -4,7 +4,8 @@ In: a `Sample`, and the recorded attacks of the project, if the catalogue has th
 with labels and weights. Costs some passes over the rows.
 
 - A row inside of a label is what the label says; of two labels the newer one holds. Each label weighs `LABEL_SHARE` of
-  all that teaches, however short it is, since it was worth somebody's attention; all of them `LABELS_SHARE` at most.
+  all that teaches, however short it is, since it was worth somebody's attention; so do those together that an alert
+  is parted into (an attack, and what was none of it); all of them `LABELS_SHARE` at most.
 - A row that nobody has spoken of is normal, and teaches the less the nearer its score was to an alarm: attacks that
   nobody has marked do not become normal. In and around an alert that nobody has judged, it teaches nothing.
 - How far that goes, audits say, which are labels of rows below the threshold: where every second one finds an attack,
@@ -93,7 +94,7 @@ def of(sample: Sample, known: Table | None) -> Lessons:
 
 @dataclass(frozen=True, slots=True)
 class _Spoken:
-    """A label that has rows."""
+    """A label that has rows, or several that part an alert between them: what took somebody's attention once."""
 
     rows: Int64
     attack: bool
@@ -110,12 +111,22 @@ def _around_alerts(seconds: Float64, score: Float64) -> Bool:
 
 
 def _spoken(labels: list[Label], time_ms: Int64, score: Float64, first: int) -> list[_Spoken]:
-    """The labels of a node that have rows, whose numbers begin with `first`."""
-    found = []
-    for label in labels:
-        rows = np.flatnonzero((time_ms >= label.start_ms) & (time_ms <= label.end_ms))
-        if len(rows):
-            found.append(_Spoken(first + rows, label.attack, audit=not (score[rows] > 1).any()))
+    """What is said of a node, whose rows are numbered from `first` on: what an alert is parted into is one answer."""
+    raised = alerts.find(score)
+    found: list[_Spoken] = []
+    place, last_alert = 0, -1  # of the answer to an alert that was found last, and the last alert that it is of
+    for label in sorted(labels, key=lambda label: label.start_ms):
+        rows = first + np.flatnonzero((time_ms >= label.start_ms) & (time_ms <= label.end_ms))
+        if not len(rows):
+            continue
+        (touched,) = np.nonzero((first + raised.raised <= rows[-1]) & (first + raised.last >= rows[0]))
+        if len(touched) and touched[0] <= last_alert and rows[0] > found[place].rows[-1]:
+            found[place] = replace(found[place], rows=np.concatenate([found[place].rows, rows]))
+        else:
+            audit = not len(touched) and not (score[rows - first] > 1).any()
+            place = len(found) if len(touched) else place
+            found.append(_Spoken(rows, label.attack, audit))
+        last_alert = int(touched[-1]) if len(touched) else last_alert
     return found
 
 

@@ -58,6 +58,37 @@ def test_many_labels_weigh_their_share_together() -> None:
     assert weight[places].sum() == pytest.approx(LABELS_SHARE * others, rel=0.01)
 
 
+def test_labels_that_part_an_alert_weigh_together_what_one_weighs() -> None:
+    rows = sample([label(100, 103, True)])
+    rows.score[98:110] = 2
+    one = lessons.of(rows, None).table.weight
+    parts = lessons.of(replace(rows, labels=(label(100, 101, True), label(102, 103, False))), None).table.weight
+    assert one is not None
+    assert parts is not None
+    assert one[100] > 3
+    np.testing.assert_allclose(parts, one)
+
+
+def test_a_label_within_a_longer_one_weighs_for_itself() -> None:
+    rows = sample([label(0, ROWS - 1, False), label(100, 101, True, created=1)])
+    rows.score[98:110] = 2
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    assert weight[100] > 3
+
+
+def test_labels_of_two_alerts_weigh_for_themselves() -> None:
+    rows = sample([label(100, 103, True), label(200, 203, False)])
+    rows.score[98:110] = rows.score[198:210] = 2
+    weight = lessons.of(rows, None).table.weight
+    assert weight is not None
+    one = sample([label(100, 103, True)])
+    one.score[98:110] = 2
+    alone = lessons.of(one, None).table.weight
+    assert alone is not None
+    assert weight[[100, 200]] == pytest.approx(alone[100], rel=0.05)
+
+
 def test_the_nearer_a_row_was_to_an_alarm_the_less_it_teaches() -> None:
     mixed = sample([])
     mixed.score[: len(mixed.score) // 2] = 0.9
