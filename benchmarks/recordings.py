@@ -1,4 +1,4 @@
-"""One half of the recorded attacks, for what cannot be measured without. Raises `DataError` where it is not there."""
+"""Recorded attacks, for what cannot be measured without. Raises `DataError` where they are not there."""
 
 from __future__ import annotations
 
@@ -14,4 +14,12 @@ def recorded(side: Side, features: Sequence[str]) -> Known:
     found = known.read(side, features)
     if found is None:
         raise DataError(f"{dataset.DATA}: no recorded sessions with these features")
+    return found
+
+
+def unfamiliar(features: Sequence[str]) -> Known:
+    """The nodes whose work no shipped model knows, with these features."""
+    found = known.read(None, features, dataset.UNFAMILIAR)
+    if found is None:
+        raise DataError(f"{dataset.UNFAMILIAR}: no recorded sessions with these features")
     return found

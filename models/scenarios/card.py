@@ -1,6 +1,6 @@
-"""The figures in the card of the recorded sessions: `python -m models.scenarios.card`, after a session was added.
+"""The figures in the cards of the recorded sessions: `python -m models.scenarios.card`, after a session was added.
 
-In: the folder of the sessions, its README.md. Out: the part of README.md between two marks, made anew: hours, episodes
+In: a folder of sessions, its README.md. Out: the part of README.md between two marks, made anew: hours, episodes
 by kind and strength, the bound that the normal time sets to a rate of false alerts, and which features each kind moved.
 """
 
@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from models.scenarios.attacks import KINDS
-from models.scenarios.dataset import DATA, Attacked, episodes, sessions
+from models.scenarios.dataset import DATA, UNFAMILIAR, Attacked, episodes, sessions
 from models.scenarios.effect import moved, quiet_rows
 from models.scenarios.node import OF_THE_MACHINE
 from models.table import Table, read
 
+CARDS = (DATA, UNFAMILIAR)
 BEGIN, END = "<!-- figures: made by python -m models.scenarios.card -->", "<!-- end of figures -->"
 MOVED_SIGMAS = 5.0
 FEATURES_SHOWN = 6
@@ -111,9 +112,10 @@ def renewed(card: str, folder: Path = DATA) -> str:
 
 
 def main() -> None:
-    """Renew the card that ships."""
-    path = DATA / "README.md"
-    path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Renew the cards that ship."""
+    for folder in CARDS:
+        path = folder / "README.md"
+        path.write_text(renewed(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class Recordings:
 
 
 APPLICATIONS, PODS = DATA / "applications", DATA / "pods"
+# Nodes of the same catalogue as `DATA`, whose work no shipped model knows: none learns from them.
+UNFAMILIAR = DATA / "unfamiliar"
 # By the catalogue's name; `models.scenarios.applications` has the rules that say how far back rates look. Each recorded
 # application is one pod as well, a busy one: it has a network and a control group of its own.
 BY_RULES = Recordings((APPLICATIONS,), rates_seconds=60, restarts_seconds=300)

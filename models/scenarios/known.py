@@ -54,8 +54,8 @@ def of(catalogue: Catalogue, side: Side) -> Known | None:
     return found if found is None or side == "measure" else _without_aftermath(found, recordings)
 
 
-def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Known | None:
-    """One half; None where there is none with these features."""
+def read(side: Side | None, features: Sequence[str], folder: Path = dataset.DATA) -> Known | None:
+    """One half, or both; None where there is none with these features."""
     paths = dataset.sessions(folder)
     read_tables = [tables.read(path) for path in paths]
     if not read_tables or any(set(features) - set(table.features) for table in read_tables):
@@ -65,7 +65,7 @@ def read(side: Side, features: Sequence[str], folder: Path = dataset.DATA) -> Kn
     attacks: list[tuple[int, Attacked]] = []
     before = 0
     for path, table in zip(paths, read_tables, strict=True):
-        chosen = [number for number, name in enumerate(table.nodes) if of_node[name.node] == side]
+        chosen = [number for number, name in enumerate(table.nodes) if side in (None, of_node[name.node])]
         numbers = {table.nodes[number].node: before + place for place, number in enumerate(chosen)}
         attacks += [(numbers[one.node], one) for one in dataset.episodes(path) if one.node in numbers]
         parts.append(_chosen(table.select(features), chosen))

@@ -1,14 +1,14 @@
 """What is recorded of the nodes: themselves, or the applications or pods that they stand for.
 
 A `Level` says which catalogue scores them, which label names them, how they are attacked, what runs in each of them
-beside its node_exporter, and what work they do. `NODES` is the usual one; `models.scenarios.applications` has the
-others.
+beside its node_exporter, and what work they do. `NODES` is the usual one, `UNFAMILIAR` the same with work that no other
+session has; `models.scenarios.applications` has the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.scenarios import work
 from models.scenarios.attacks import KINDS, WEB_PORT, Kind
@@ -45,3 +45,4 @@ def _web(one: Node) -> list[Service]:
 
 
 NODES = Level("node24", "node", KINDS, WEB_PORT, _web, {}, work.ROLES)
+UNFAMILIAR = replace(NODES, roles=work.UNFAMILIAR_ROLES)

@@ -8,12 +8,16 @@ itself or is ended after `JOB_SECONDS`. Roles differ in what they do often; ever
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.scenarios.attacks import SINK_PORT, UPLOAD_BYTES, UPLOAD_FILE
+from models.scenarios.programs import sockets
 
 JOB_SECONDS = 90
+HOLD = f"{sys.executable} -IS {sockets.__file__}"
+HELD_SECONDS = 40
 PAGES = 8
 PAGE_BYTES = 20_000
 LARGE_BYTES = 3_000_000
@@ -44,7 +48,7 @@ sqlite3 /srv/orders.db 'pragma journal_mode=wal; create table orders(id integer 
 """
 
 # $0 is a size from 1 to 10, $1 the address that back-ups go to.
-JOBS: Mapping[str, str] = {
+JOBS: dict[str, str] = {
     "build": """
         cd /srv/build; rm -f *
         for i in $(seq $(($0 * 6))); do
@@ -83,6 +87,23 @@ JOBS: Mapping[str, str] = {
         find /srv/deployed -type f | head -n 300 | xargs md5sum > /srv/deployed.md5
         nginx -p /srv -c /srv/nginx.conf -s reload""",
 }
+UNFAMILIAR_JOBS: dict[str, str] = {
+    # A resolver starts, and binds a socket for each query that it may have under way.
+    "resolver": f'{HOLD} udp 127.0.0.1 0 "$(($0 * 80))" {HELD_SECONDS}',
+    # A pool of connections to a service elsewhere is filled before it is needed.
+    "pool": f'{HOLD} tcp "$1" {SINK_PORT} "$(($0 * 20))" {HELD_SECONDS}',
+    "tests": """
+        for i in $(seq $(($0 * 60))); do
+          sh -c 'test -d /srv/www && test -f /srv/www/large'
+          sleep 0.05
+        done""",
+    "analysis": """
+        sqlite3 :memory: "
+          create table visits(visitor, amount);
+          with recursive n(i) as (select 1 union all select i+1 from n where i < $0*400000)
+          insert into visits select abs(random()) % 50000, i from n;
+          select visitor, count(*), sum(amount) from visits group by visitor order by 3 desc limit 10;" > /dev/null""",
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,11 @@ ROLES: Mapping[str, Role] = {
     ),
     "database": Role(2, 10, {"database": 5, "orders": 5, "cron": 2, "backup": 2, "report": 0.5, "deployment": 0.5}),
     "build": Role(1, 15, {"build": 8, "cron": 2, "deployment": 1.5, "backup": 1, "database": 0.5}),
+}
+UNFAMILIAR_ROLES: Mapping[str, Role] = {
+    "web": replace(ROLES["web"], weights={**ROLES["web"].weights, "pool": 2, "resolver": 1}),
+    "database": replace(ROLES["database"], weights={**ROLES["database"].weights, "analysis": 2, "pool": 1}),
+    "build": replace(ROLES["build"], weights={**ROLES["build"].weights, "tests": 2, "resolver": 1}),
 }
 # A pod does one thing: builds run in others, and a deployment makes a new one. Many do next to nothing.
 ROLES_OF_PODS: Mapping[str, Role] = {
@@ -135,9 +161,10 @@ def web_server() -> list[str]:
 def jobs(role: Role, backup_address: str, seed: str) -> Iterator[tuple[float, Job]]:
     """Pauses in seconds, each with the job that follows it, for ever."""
     chance = random.Random(seed)  # noqa: S311 - the same work shall come out again
+    commands = JOBS | UNFAMILIAR_JOBS
     names, weights = list(role.weights), list(role.weights.values())
     while True:
         (name,) = chance.choices(names, weights)
         size = str(chance.choice((1, 1, 2, 2, 3, 4, 6, 10)))
-        command = ["timeout", "--kill-after=2", str(JOB_SECONDS), "sh", "-c", JOBS[name], size, backup_address]
+        command = ["timeout", "--kill-after=2", str(JOB_SECONDS), "sh", "-c", commands[name], size, backup_address]
         yield chance.expovariate(1 / role.pause_seconds), Job(name, command)

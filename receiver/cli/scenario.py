@@ -97,6 +97,9 @@ def record(
         Literal["node24", "application", "pod"],
         typer.Option(help="Take each node for an application or a pod; see docs/applications.md."),
     ] = "node24",
+    unfamiliar: Annotated[
+        bool, typer.Option("--unfamiliar", help="Nodes do work too that the shipped models know nothing of.")
+    ] = False,
     recording: Annotated[
         Path | None, typer.Option(help="Keep what Prometheus sends too, for `demo --recording` and `replay`.")
     ] = None,
@@ -113,11 +116,14 @@ def record(
     end_in_order()
     with needing("scenarios", EXTRA_MODULES):
         from models.scenarios.applications import APPLICATIONS, PODS
-        from models.scenarios.level import NODES
+        from models.scenarios.level import NODES, UNFAMILIAR
         from models.scenarios.plan import MOST_ROUNDS, plan
         from models.scenarios.session import record as record_session
 
-        level = next(one for one in (NODES, APPLICATIONS, PODS) if one.catalogue == catalogue)
+        levels = (UNFAMILIAR,) if unfamiliar else (NODES, APPLICATIONS, PODS)
+        level = next((one for one in levels if one.catalogue == catalogue), None)
+        if level is None:
+            raise DataError(f"--unfamiliar: there is no such work for --catalogue {catalogue}")
         names = [f"s{seed}-{level.catalogue[0]}{number}" for number in range(nodes)]
         planned = plan(seed, names, minutes, rounds or MOST_ROUNDS, level.kinds)
         path = record_session(planned, folder, typer.echo, recording, level)

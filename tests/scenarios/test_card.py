@@ -1,14 +1,16 @@
-"""The card of the sessions that ship says what they hold."""
+"""The cards of the sessions that ship say what they hold."""
 
-from models.scenarios.card import BEGIN, END, figures, renewed
-from models.scenarios.dataset import DATA
+from pathlib import Path
 
-CARD = DATA / "README.md"
+import pytest
+
+from models.scenarios.card import BEGIN, CARDS, END, figures, renewed
 
 
-def test_the_cards_figures_are_those_of_the_sessions() -> None:
-    card = CARD.read_text(encoding="utf-8")
-    assert renewed(card) == card, "make them anew: python -m models.scenarios.card"
+@pytest.mark.parametrize("folder", CARDS, ids=lambda folder: folder.name)
+def test_a_cards_figures_are_those_of_its_sessions(folder: Path) -> None:
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert renewed(card, folder) == card, "make them anew: python -m models.scenarios.card"
 
 
 def test_renewing_leaves_the_text_around_the_figures() -> None:

@@ -1,5 +1,7 @@
 """`nodescore scenario`, without a node."""
 
+from pathlib import Path
+
 import pytest
 
 from models.scenarios.attacks import KINDS
@@ -36,3 +38,8 @@ def test_an_unknown_attack_is_refused_with_those_that_are_known(capsys: pytest.C
 def test_a_strength_beyond_the_strongest_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     _, _, err = ended(capsys, "run", "port-scan", "--strength", "100000")
     assert err == "nodescore: --strength 100000: port-scan goes to 1000 ports a second\n"
+
+
+def test_unfamiliar_work_is_only_that_of_nodes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    _, _, err = ended(capsys, "record", str(tmp_path / "sessions"), "--unfamiliar", "--catalogue", "pod")
+    assert err == "nodescore: --unfamiliar: there is no such work for --catalogue pod\n"

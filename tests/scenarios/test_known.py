@@ -36,6 +36,14 @@ def test_the_halves_share_no_node_and_their_attacks_are_those_that_the_rows_are_
     assert not names[0] & names[1]
 
 
+def test_without_a_side_all_nodes_of_a_folder_are_read() -> None:
+    features = load().feature_names
+    halves, both = [known.read(side, features) for side in ("train", "measure")], known.read(None, features)
+    assert both is not None
+    assert sum(len(half.table) for half in halves if half is not None) == len(both.table)
+    assert sum(len(half.attacks) for half in halves if half is not None) == len(both.attacks)
+
+
 def test_there_are_no_known_attacks_with_features_of_another_catalogue() -> None:
     assert known.read("train", ["requests_per_second"]) is None
 

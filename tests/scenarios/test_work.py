@@ -12,10 +12,10 @@ from statistics import fmean
 import pytest
 
 from models.scenarios import work
-from models.scenarios.programs import miner, sink
+from models.scenarios.programs import miner, sink, sockets
 from models.scenarios.programs.visitors import DAY_SECONDS, SWING, rate_per_second
 from receiver.cli.processes import free_port
-from tests.servers.process import Process
+from tests.servers.process import Process, wait_until
 
 
 def taken(seed: str, count: int = 400) -> list[tuple[float, work.Job]]:
@@ -41,11 +41,14 @@ def test_every_job_is_ended_after_its_seconds() -> None:
 
 def test_every_role_knows_its_jobs_and_every_job_is_some_roles() -> None:
     assert {name for role in work.ROLES.values() for name in role.weights} == set(work.JOBS)
+    unfamiliar = {name for role in work.UNFAMILIAR_ROLES.values() for name in role.weights}
+    assert unfamiliar == {*work.JOBS, *work.UNFAMILIAR_JOBS}
 
 
-@pytest.mark.parametrize("name", work.JOBS)
+@pytest.mark.parametrize("name", [*work.JOBS, *work.UNFAMILIAR_JOBS])
 def test_every_job_is_shell_that_can_be_read(name: str) -> None:
-    read = subprocess.run(["sh", "-n"], input=work.JOBS[name], text=True, capture_output=True, check=False)
+    text = (work.JOBS | work.UNFAMILIAR_JOBS)[name]
+    read = subprocess.run(["sh", "-n"], input=text, text=True, capture_output=True, check=False)
     assert (read.returncode, read.stderr) == (0, "")
 
 
@@ -93,3 +96,13 @@ def test_a_miner_ends_by_itself_and_keeps_to_its_share(taker: tuple[int, int]) -
     real_seconds, user_seconds = map(float, done.stderr.split())
     assert real_seconds < 4
     assert 0.1 < user_seconds < 1.0
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_as_many_sockets_are_held_as_long_as_was_asked(taker: tuple[int, int], protocol: str) -> None:
+    port = taker[0] if protocol == "tcp" else 0
+    command = [sys.executable, "-IS", sockets.__file__, protocol, "127.0.0.1", str(port), "30", "20"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as holder:
+        files = Path("/proc") / str(holder.pid) / "fd"
+        wait_until(lambda: len(list(files.iterdir())) == 3 + 30, "all sockets are held", 10)
+        holder.kill()
