@@ -2,8 +2,8 @@
 
 Four runs over each stream: with the first model all along, with models that are trained again without feedback, with
 it, and with a tenth of the labels wrong. With `--data`, the three workloads of `eks-node` in seven rounds, from a model
-that has seen quiet rows of our own recordings only. Without, our recordings alone: the nodes that no model learns from,
-in four rounds, from a model of the others; attacks of half of the kinds are never spoken of. Writes
+that has seen quiet rows of our own recordings only. Without, our recordings alone: nodes whose work no model knows, in
+four rounds of `nodescore retrain`, from the model that ships; attacks of half of the kinds are never spoken of. Writes
 `prequential-<set>.json` under `--out` and prints tables. The random seed is the operator's.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,9 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     name = "recorded" if given.data is None else "eks"
-    course, start, figures = recorded.course() if given.data is None else eks.course(given.data)
+    registry = given.out / "registry"
+    shutil.rmtree(registry, ignore_errors=True)
+    registry.mkdir()
+    say = partial(_say, name)
+    course, start, figures = recorded.course(registry, say) if given.data is None else eks.course(given.data)
     runs: dict[str, tuple[Course, Operator | None]] = {
-        "first model kept": (replace(course, train=lambda _: start), None),
+        "first model kept": (replace(course, train=lambda _, active: active), None),
         "without feedback": (course, None),
         "with feedback": (course, Operator(AUDITS, seed=given.seed)),
         "a tenth wrong": (course, Operator(AUDITS, WRONG_SHARE, given.seed)),

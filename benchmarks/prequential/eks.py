@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from benchmarks.detection import eks
 from benchmarks.detection.compare import paired
@@ -23,9 +22,12 @@ from benchmarks.prequential.rounds import Course, Went, rounds_of
 from benchmarks.recordings import recorded
 from models import train
 from models.detectors import DEFAULT, supervised
-from models.retraining.lessons import Lessons
+from models.retraining import lessons
+from models.retraining.sample import Sample
+from models.run import probe
 from models.table import Table, joined
 from receiver.columns import Bool, Float64
+from receiver.detector import Detector
 
 ROUNDS = 7
 # Rows that follow each other are alike: a run of attack or quiet has some 115.
@@ -33,19 +35,20 @@ BLOCK_ROWS = 230
 SEED = 0
 
 
-def course(folder: Path) -> tuple[Course, onnx.ModelProto, Callable[[Course, Mapping[str, Went]], dict[str, Any]]]:
+def course(folder: Path) -> tuple[Course, Detector, Callable[[Course, Mapping[str, Went]], dict[str, Any]]]:
     """The three workloads side by side."""
     stream = joined(list(eks.nodes(folder, "test").values()))
     quiet = replace(recorded("train", stream.features).table.normal(), attack=None)
     start, _ = train.fit(quiet, DEFAULT, FALSE_ALERTS_PER_NODE_DAY, "budget")
     everything = np.ones(len(stream), bool)
-    return Course(stream, rounds_of(stream, ROUNDS), everything, None, _train), start, figures
+    return Course(stream, rounds_of(stream, ROUNDS), everything, _train), probe(start), figures
 
 
-def _train(taught: Lessons) -> onnx.ModelProto:
-    """For accuracy where there are enough labels, else for a budget."""
+def _train(sample: Sample, _: Detector) -> Detector:
+    """For accuracy where there are enough labels, else for a budget; by the lessons of `nodescore retrain`."""
+    taught = lessons.of(sample, None)
     objective: train.Objective = "accuracy" if supervised.can_learn(taught.table) else "budget"
-    return train.fit(taught.table, DEFAULT, FALSE_ALERTS_PER_NODE_DAY, objective)[0]
+    return probe(train.fit(taught.table, DEFAULT, FALSE_ALERTS_PER_NODE_DAY, objective)[0])
 
 
 def figures(course: Course, went: Mapping[str, Went]) -> dict[str, Any]:

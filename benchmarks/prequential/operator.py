@@ -1,10 +1,10 @@
 """What an operator says of a round: of every alert, and of a few moments below the threshold.
 
-In: the scores of a node's rows in a round, what was true, who answers how. Out: labels, as the store keeps them. An
-alert on an attack is labelled with the attack's own interval, as far as the round goes: who looks into it finds when
-it began. One that touches none is a false alarm, from its first row to its last. `audits` moments a node and round,
-drawn among rows of no alert, are labelled as what they were, since labels on alerts alone hide what is missed. Who is
-wrong says the opposite.
+In: the scores of a node's rows in a round, what was true, who answers how. Out: labels, as the store keeps them. Every
+row of an alert is spoken of. Attacks are labelled with their own intervals, as far as the round goes: who looks into an
+alert finds when its attack began, and when it was over; what is left of the alert was none. `audits` moments a node and
+round, drawn among rows of no alert, are labelled as what they were, since labels on alerts alone hide what is missed.
+Who is wrong says the opposite.
 """
 
 from __future__ import annotations
@@ -53,18 +53,25 @@ def labels(seen: Seen, operator: Operator, round_: int) -> list[Label]:
 
 def _of_alerts(seen: Seen) -> Iterator[tuple[int, int, bool]]:
     """First row, last row, attack or not: each attack once, however many alerts it had."""
-    edges = np.diff(np.concatenate([[0], seen.attack.astype(np.int8), [0]]))
-    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    begins, ends = _runs(seen.attack)
     found = alerts.find(seen.score)
     said: set[int] = set()
     for raised, last in zip(found.raised.tolist(), found.last.tolist(), strict=True):
         touched = np.flatnonzero((begins <= last) & (ends >= raised)).tolist()
-        if not touched:
-            yield raised, last, False
+        if not all(seen.speaks[begins[attack]] for attack in touched):
+            continue
         for attack in touched:
-            if attack not in said and seen.speaks[begins[attack]]:
+            if attack not in said:
                 said.add(attack)
                 yield int(begins[attack]), int(ends[attack]), True
+        for begin, end in zip(*_runs(~seen.attack[raised : last + 1]), strict=True):
+            yield raised + int(begin), raised + int(end), False
+
+
+def _runs(chosen: Bool) -> tuple[Int64, Int64]:
+    """First and last row of each run of chosen ones."""
+    edges = np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
 
 
 def _audited(seen: Seen, moments: int, random: np.random.Generator) -> Iterator[tuple[int, int, bool]]:

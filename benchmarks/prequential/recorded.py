@@ -1,59 +1,104 @@
-"""Our own recordings in four rounds: alerts, on nodes that no model has learnt from, in service as it is.
+"""A new installation among nodes whose work its model has never met, in four rounds of alerts.
 
-Out: a `Course`, the model to begin with, and what makes figures. Raises `DataError`. It begins as a fresh
-installation does, with a model of the recorded attacks on other nodes, and every later one learns from these too.
-Attacks of every second kind are never spoken of, in alerts or audits. Judged by recall within 60 s, of both halves of
-the kinds, and by false alerts.
+In: the folder of its registry. Out: a `Course`, the model to begin with, and what makes figures. Raises `DataError`.
+It begins with the model that ships, and each round ends with `nodescore retrain` as it is, gate included: the rows so
+far, their scores and what was said are written to a store, and the next round goes on with what is active then. The
+nodes do what no recorded node did that models learn from, beside the usual, and are attacked at times. Attacks of
+every second kind are never spoken of, in alerts or audits. Judged by recall within 60 s, of both halves of the kinds,
+and by false alerts.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
-from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY
 from benchmarks.prequential.rounds import Course, Went, rounds_of
-from benchmarks.recordings import recorded
-from models import train
-from models.detectors import DEFAULT
+from benchmarks.recordings import unfamiliar
 from models.measures import Labelled, find
-from models.retraining.lessons import Lessons
+from models.retraining.run import Plan, retrain
+from models.retraining.sample import Sample
 from models.scenarios.known import Known
-from receiver.catalogue import load
+from receiver import registry
+from receiver.catalogue import Catalogue, load
+from receiver.cli.stores import reading
+from receiver.columns import Rows, Scores
+from receiver.detector import Detector
+from receiver.detector.model import read
+from receiver.settings import Settings
+from receiver.store import Finished, NewSeries
+from receiver.store.embedded import EmbeddedStore
 
 ROUNDS = 4
 SOON_SECONDS = 60
+BY = "benchmark"
 
 
-def course() -> tuple[Course, onnx.ModelProto, Callable[[Course, Mapping[str, Went]], dict[str, Any]]]:
-    """The nodes that test."""
-    features = load().feature_names
-    teaching, tested = recorded("train", features), recorded("measure", features)
-    order = np.lexsort((tested.table.time_ms, tested.table.node))
-    stream = tested.table.take(order)
-    kinds = sorted({attack.kind for _, attack in tested.attacks})
+def course(folder: Path, tell: Callable[[str], None]) -> tuple[Course, Detector, Callable[..., dict[str, Any]]]:
+    """The nodes of unfamiliar work; `tell` is told what becomes of each candidate."""
+    catalogue = load()
+    attacked = unfamiliar(catalogue.feature_names)
+    order = np.lexsort((attacked.table.time_ms, attacked.table.node))
+    stream = attacked.table.take(order)
+    kinds = sorted({attack.kind for _, attack in attacked.attacks})
     silent = set(kinds[::2])
     speaks = np.ones(len(stream), bool)
-    for node, attack in tested.attacks:
+    for node, attack in attacked.attacks:
         if attack.kind in silent:
             inside = (stream.time_ms >= attack.start_ms) & (stream.time_ms <= attack.end_ms)
             speaks &= ~(inside & (stream.node == node))
-    start, _ = train.fit(teaching.table, DEFAULT, FALSE_ALERTS_PER_NODE_DAY, "budget")
+
+    def train(sample: Sample, active: Detector) -> Detector:
+        return _retrained(sample, active, catalogue, folder, tell)
 
     def figures(course: Course, went: Mapping[str, Went]) -> dict[str, Any]:
-        return {run: _figures(course, one, tested, silent) for run, one in went.items()}
+        return {run: _figures(course, one, attacked, silent) for run, one in went.items()}
 
-    return Course(stream, rounds_of(stream, ROUNDS), speaks, teaching.table, _train), start, figures
-
-
-def _train(taught: Lessons) -> onnx.ModelProto:
-    return train.fit(taught.table, DEFAULT, FALSE_ALERTS_PER_NODE_DAY, "budget", typical=taught.typical)[0]
+    return Course(stream, rounds_of(stream, ROUNDS), speaks, train), registry.first_model(catalogue), figures
 
 
-def _figures(course: Course, went: Went, tested: Known, silent: set[str]) -> dict[str, Any]:
+def _retrained(
+    sample: Sample, active: Detector, catalogue: Catalogue, folder: Path, tell: Callable[[str], None]
+) -> Detector:
+    """What is active after `nodescore retrain`; the registry in `folder` has all versions so far."""
+    first_ms, last_ms = int(sample.table.time_ms.min()), int(sample.table.time_ms.max())
+    plan = Plan(first_ms, last_ms + 1)
+    with tempfile.TemporaryDirectory() as data:
+        settings = Settings.model_validate({"data_dir": folder})
+        stored = Settings.model_validate({"data_dir": data})
+        _store(sample, active, catalogue, stored)
+        with reading(stored, catalogue) as reader, registry.opened(settings, catalogue) as models:
+            shipped = registry.shipped_model(catalogue.name)
+            registry.publish(models, catalogue, read(shipped), plan.now_ms, name=shipped)
+            version = active.info.version
+            registry.activate(models, catalogue, version, by=BY, reason="scored last", now_ms=plan.now_ms)
+            outcome = retrain(reader, models, catalogue, plan, lambda _: None)
+            tell(f"{'promoted' if outcome.promoted else 'refused'}: {'; '.join(outcome.verdict.reasons)}")
+            return registry.load(models, catalogue, outcome.version.version)[0] if outcome.promoted else active
+
+
+def _store(sample: Sample, active: Detector, catalogue: Catalogue, settings: Settings) -> None:
+    """Rows, scores and labels, as a service would have stored them; totals are the inputs, which nobody reads."""
+    table = sample.table
+    order = np.lexsort((table.node, table.time_ms))
+    node, time_ms, x = table.node[order], table.time_ms[order], table.x[order]
+    rows = Rows(node, time_ms, x.astype(np.float64), x)
+    scores = Scores(node, time_ms, sample.score[order], x, np.full_like(x, np.nan))
+    store = EmbeddedStore.open(settings.embedded_path, catalogue)
+    try:
+        store.append([], [NewSeries(0, (("__name__", "up"),))], dict(enumerate(table.nodes)))
+        store.write(Finished(rows, Rows.empty(x.shape[1]), scores, active.info.version, 0))
+        for label in sample.labels:
+            store.add_label(label)
+    finally:
+        store.close()
+
+
+def _figures(course: Course, went: Went, attacked: Known, silent: set[str]) -> dict[str, Any]:
     """By round: recall of kinds spoken of and never spoken of, false alerts and quiet hours."""
     stream = course.stream
     rounds: list[dict[str, float]] = [
@@ -62,7 +107,7 @@ def _figures(course: Course, went: Went, tested: Known, silent: set[str]) -> dic
     ]
     for node in range(len(stream.nodes)):
         rows = stream.node == node
-        kind_at = {attack.start_ms: attack.kind for on, attack in tested.attacks if on == node}
+        kind_at = {attack.start_ms: attack.kind for on, attack in attacked.attacks if on == node}
         for number, told in enumerate(rounds):
             own = rows & (course.round_of == number)
             attack = np.zeros(len(own), bool) if stream.attack is None else stream.attack

@@ -1,9 +1,8 @@
 """Rounds of scoring, feedback and retraining over a stream of rows that are known to the end.
 
 Round r is scored by the model that has seen rounds up to r − 1, running over the stream from its first row; then the
-operator speaks of it, and the next model is trained on all rows so far, by `models.retraining.lessons` as
-`nodescore retrain` does, recorded attacks included where there are some. Nothing of a round reaches the model that
-scores it. Out: the scores of every row by the model of its round. Costs a training and a run a round.
+operator speaks of it, and the next model is made of all rows so far, as the course has it. Nothing of a round reaches
+the model that scores it. Out: the scores of every row by the model of its round. Costs a training and a run a round.
 """
 
 from __future__ import annotations
@@ -12,18 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import onnx
 
 from benchmarks.prequential.operator import Operator, Seen, labels
-from models.retraining import lessons
 from models.retraining.sample import Sample
-from models.run import probe, run
+from models.run import run
 from models.table import Table
 from receiver.columns import Bool, Float32, Int32
+from receiver.detector import Detector
 from receiver.store import Label
 
-# Rows [R] of a round's model, and what was said of them so far → the next model.
-Train = Callable[[lessons.Lessons], onnx.ModelProto]
+# All rows so far with what was said of them, and the model that scored the last of them → the next round's model.
+Train = Callable[[Sample, Detector], Detector]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,6 @@ class Course:
     stream: Table  # by node and time, with what is true
     round_of: Int32  # [R]
     speaks: Bool  # [R] of attacks in these rows the operator says what they are
-    known: Table | None  # recorded attacks that every model learns from
     train: Train
 
 
@@ -53,7 +50,7 @@ def rounds_of(table: Table, rounds: int) -> Int32:
     return number
 
 
-def go(course: Course, start: onnx.ModelProto, operator: Operator | None, tell: Callable[[str], None]) -> Went:
+def go(course: Course, start: Detector, operator: Operator | None, tell: Callable[[str], None]) -> Went:
     """All rounds, from this model on; without an operator, models are retrained on what nobody has spoken of."""
     stream, model = course.stream, start
     score = np.zeros(len(stream), np.float32)
@@ -61,12 +58,12 @@ def go(course: Course, start: onnx.ModelProto, operator: Operator | None, tell: 
     last = int(course.round_of.max())
     for round_ in range(last + 1):
         so_far, now = course.round_of <= round_, course.round_of == round_
-        score[now] = run(probe(model), stream.take(so_far)).score[now[so_far]]
+        score[now] = run(model, stream.take(so_far)).score[now[so_far]]
         if operator is not None:
             said += _said(course, score, now, operator, round_)
         tell(f"round {round_ + 1} of {last + 1}: {len(said)} labels")
         if round_ < last:
-            model = course.train(_taught(course, score, so_far, said))
+            model = course.train(_sample(course, score, so_far, said), model)
     return Went(score, tuple(said))
 
 
@@ -80,7 +77,6 @@ def _said(course: Course, score: Float32, now: Bool, operator: Operator, round_:
     return said
 
 
-def _taught(course: Course, score: Float32, so_far: Bool, said: list[Label]) -> lessons.Lessons:
+def _sample(course: Course, score: Float32, so_far: Bool, said: list[Label]) -> Sample:
     table = replace(course.stream.take(so_far), attack=None)
-    sample = Sample(table, score[so_far], np.ones(len(table), bool), tuple(said))
-    return lessons.of(sample, course.known)
+    return Sample(table, score[so_far], np.ones(len(table), bool), tuple(said))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-import onnx
 import pytest
 
+from benchmarks.prequential import recorded
 from benchmarks.prequential.operator import AUDITED_ROWS, Operator, Seen, labels
 from benchmarks.prequential.rounds import Course, go, rounds_of
+from benchmarks.recordings import unfamiliar
 from models.detectors import zscore
 from models.own_threshold import Alarm
-from models.retraining.lessons import Lessons
+from models.retraining import lessons
+from models.retraining.sample import Sample
+from models.run import probe
+from receiver import registry
+from receiver.catalogue import load
 from receiver.columns import Bool, Float64, NodeName
+from receiver.detector import Detector
 from tests.models.nodes import table
 
 ROWS = 200
@@ -33,6 +41,10 @@ def said(rows: Seen, operator: Operator) -> list[tuple[int, int, bool]]:
 
 def test_an_alert_on_an_attack_is_labelled_with_the_attacks_own_interval() -> None:
     assert said(seen([(60, 70)], [(50, 90)]), Operator(0)) == [(50, 90, True)]
+
+
+def test_what_an_alert_has_beside_its_attack_was_none() -> None:
+    assert said(seen([(40, 100)], [(50, 90)]), Operator(0)) == [(50, 90, True), (41, 49, False), (91, 100, False)]
 
 
 def test_an_attack_with_two_alerts_is_labelled_once() -> None:
@@ -60,7 +72,7 @@ def test_audits_look_below_the_threshold_only() -> None:
 
 
 def test_of_some_attacks_nothing_is_ever_said() -> None:
-    assert said(seen([(60, 70)], [(50, 90)], speaks=False), Operator(5)) == []
+    assert said(seen([(60, 95)], [(50, 90)], speaks=False), Operator(5)) == []
 
 
 def test_who_is_always_wrong_says_the_opposite_of_who_is_right() -> None:
@@ -83,13 +95,14 @@ def test_a_round_is_scored_by_a_model_that_was_trained_on_the_rounds_before_it(o
     stream = rows.take(np.lexsort((rows.time_ms, rows.node)))
     trained_on: list[tuple[int, Float64, Bool]] = []
 
-    def train(taught: Lessons) -> onnx.ModelProto:
+    def train(sample: Sample, active: Detector) -> Detector:
+        taught = lessons.of(sample, None)
         assert taught.table.attack is not None
         trained_on.append((len(taught.table), taught.table.time_ms.astype(float), taught.table.attack))
-        return start
+        return active
 
-    start = zscore.fit(stream).at(Alarm(5.0))
-    course = Course(stream, rounds_of(stream, 4), np.ones(len(stream), bool), None, train)
+    start = probe(zscore.fit(stream).at(Alarm(5.0)))
+    course = Course(stream, rounds_of(stream, 4), np.ones(len(stream), bool), train)
     went = go(course, start, operator, lambda _: None)
     assert [rows for rows, _, _ in trained_on] == [60, 120, 180]
     if operator is None:
@@ -97,3 +110,14 @@ def test_a_round_is_scored_by_a_model_that_was_trained_on_the_rounds_before_it(o
         assert went.labels == ()
     else:
         assert trained_on[-1][2].any()
+
+
+def test_on_unfamiliar_work_attacks_of_every_second_kind_are_never_spoken_of(tmp_path: Path) -> None:
+    course, start, _ = recorded.course(tmp_path, lambda _: None)
+    assert start.info == registry.first_model(load()).info
+    attacked = unfamiliar(load().feature_names).attacks
+    kinds = sorted({attack.kind for _, attack in attacked})
+    for node, attack in attacked:
+        inside = (course.stream.time_ms >= attack.start_ms) & (course.stream.time_ms <= attack.end_ms)
+        assert set(course.speaks[inside & (course.stream.node == node)]) == {attack.kind not in kinds[::2]}
+    assert course.speaks[course.stream.attack == 0].all()
