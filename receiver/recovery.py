@@ -40,7 +40,6 @@ def recover(pipeline: Pipeline, now_ms: int) -> None:
     pipeline.metrics.journal_damaged.inc(len(store.damage))
     for text in store.damage[:DAMAGE_NAMED]:
         log.warning("left out: %s", text)
-    pipeline.store_pending()
 
 
 def _restore_states(pipeline: Pipeline, now_ms: int) -> None:
@@ -91,6 +90,7 @@ def _replay(pipeline: Pipeline, now_ms: int) -> None:
         while more:
             departure = assembler.depart(at_ms)
             _keep(pipeline, departure, stored_until, consumed_seq)
+            pipeline.store_pending()  # a start that is ended in the middle has done its part, and none holds all
             more = departure.more
     pipeline.tail.move(now_ms - at_ms)
     # What a request had left open will be completed by the sender's retries.

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from receiver.housekeeping import Housekeeping
 from receiver.pipeline import Pipeline
 from receiver.rows.assembler import TURN_ROWS
+from receiver.store import Finished
+from receiver.store.embedded import EmbeddedStore
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape, stored
 from tests.torn_scrapes import DISK_A, DISK_B, FEATURES, IDLE_0, IDLE_1, LOAD_1, STALE, Torn, torn_scrapes
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
@@ -105,6 +107,37 @@ def test_a_crash_anywhere_changes_no_row_and_no_score(data: st.DataObject) -> No
         got = run(Path(other), crashes)
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_array_equal(got[1], expected[1])
+
+
+def test_a_start_that_is_ended_in_the_middle_changes_no_row_and_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later_ms = NOW_MS + 10 * STEP_MS
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+        with running(folder) as pipeline:
+            for step in range(6):
+                pipeline.ingest(body(1, scrape(step)), HEADERS[1], NOW_MS + step * STEP_MS)
+    write, written = EmbeddedStore.write, 0
+
+    def write_two(store: EmbeddedStore, finished: Finished) -> None:
+        nonlocal written
+        if written == 2:
+            raise KeyboardInterrupt
+        write(store, finished)
+        written += 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedStore, "write", write_two)
+        with pytest.raises(KeyboardInterrupt), running(cut, later_ms):
+            pass
+    assert 0 < len(stored(cut)[0]) < 6
+    for folder in (whole, cut):
+        with running(folder, later_ms) as pipeline:
+            pipeline.flush(later_ms + DEADLINE_MS)
+    np.testing.assert_array_equal(stored(cut)[0], stored(whole)[0])
+    np.testing.assert_array_equal(stored(cut)[1], stored(whole)[1])
 
 
 def in_the_end(
