@@ -4,7 +4,7 @@ Ids are indices. A target's series have *slots*; each of its held rows has `room
 Rows stand in two kinds of list: those of one target by time (`older`, `newer`), and all that are open, whole or torn,
 by age (`before`, `after`): rings through the rows `OPEN`, `WHOLE` and `TORN`, which are nothing else.
 
-Costs 80 bytes a series, 72 and one a catalogue term a target, 88 a held row and 9 a cell, twice where arrays have
+Costs 88 bytes a series, 72 and one a catalogue term a target, 88 a held row and 9 a cell, twice where arrays have
 just grown. `arriving`, `leaving` and `forgetting` work on them.
 """
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from receiver.columns import STALE_NAN_BITS, Bool, Bytes, Float64
+from receiver.columns import STALE_NAN_BITS, Bool, Bytes, Float64, Int64
 from receiver.compiled import compiled
 
 Records = NDArray[np.void]
@@ -26,6 +26,7 @@ SERIES = np.dtype(
         ("next", np.int32),  # series of its target, or NONE
         ("live", np.bool_),  # from its first sample on, until a staleness marker
         ("born_ms", np.int64),  # of its first sample; 1: there may have been older ones; 0: none has come
+        ("heir_ms", np.int64),  # `born_ms` of the newest of its term behind it, when last asked; 0: there is none
         ("seen_ms", np.int64),  # of its newest sample or marker in a row that has left; 0: never
         ("seen_seq", np.int64),  # journal record from which on a restart would know of that; 0: there is none
         ("ended_seq", np.int64),  # the newest journal record with a marker of it; 0: there is none
@@ -117,6 +118,7 @@ class Held(NamedTuple):
     series: Records  # [S] SERIES
     targets: Records  # [G] TARGET
     had: Bool  # [G, T] terms that a target has ever had
+    newest_ms: Int64  # [T] room for a pass
     rows: Records  # [R] ROW
     value: Float64  # [C] of a cell that has arrived
     state: Bytes  # [C] ARRIVED, EXPECTED, both or 0
@@ -135,6 +137,7 @@ def nothing(terms: int) -> Held:
         np.zeros(0, SERIES),
         np.zeros(0, TARGET),
         np.zeros((0, terms), np.bool_),
+        np.zeros(terms, np.int64),
         rows,
         np.zeros(0),
         np.zeros(0, np.uint8),

@@ -148,7 +148,7 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
     sums.total[place] = sums.rate[place] = 0.0
     sums.present[place] = 0
     sums.missing[place] = False
-    some = lacks = torn = False
+    some = lacks = torn = heirs_known = False
     known_seq = row["first_seq"]
     s = target["first"]
     while s != NONE:
@@ -156,7 +156,10 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
         term = term_of[s]
         cell = row["begin"] + entry["slot"]
         if not again or row["late"]:
-            if _expected_late(held, s, r) if row["late"] else _expected(held, term_of, s, at_ms, since_ms):
+            if not heirs_known and entry["live"] and entry["seen_ms"] < since_ms:
+                _note_heirs(held, term_of, row["target"])
+                heirs_known = True
+            if _expected_late(held, s, r) if row["late"] else _expected(held, s, at_ms, since_ms):
                 held.state[cell] |= EXPECTED
             else:
                 held.state[cell] &= ~EXPECTED
@@ -199,14 +202,15 @@ def _sum_up(held: Held, term_of: Int32, r: int, max_gap_ms: int, leaving: Leavin
 
 
 @compiled
-def _expected(held: Held, term_of: Int32, series: int, at_ms: int, since_ms: int) -> bool:
+def _expected(held: Held, series: int, at_ms: int, since_ms: int) -> bool:
     """Whether a row at this time lacks something where it has no sample of this series."""
     entry = held.series[series]
     if not entry["live"] or entry["seen_ms"] == 0:
         return False
     if entry["seen_ms"] >= since_ms:
         return True
-    return entry["seen_ms"] >= at_ms - TORN_HORIZON_MS and not _replaced(held, term_of, series)
+    # One of the same term that has come since then replaces it: as when a label has changed.
+    return bool(at_ms - TORN_HORIZON_MS <= entry["seen_ms"] and entry["heir_ms"] <= entry["seen_ms"])
 
 
 @compiled
@@ -227,14 +231,27 @@ def _expected_late(held: Held, series: int, r: int) -> bool:
 
 
 @compiled
-def _replaced(held: Held, term_of: Int32, series: int) -> bool:
-    """Whether a series of the same term has come since a silent one was seen: as when a label has changed."""
-    s = held.series[series]["next"]
-    while s != NONE:  # it came later, so it stands behind
-        if term_of[s] == term_of[series] and held.series[s]["born_ms"] > held.series[series]["seen_ms"]:
-            return True
-        s = held.series[s]["next"]
-    return False
+def _note_heirs(held: Held, term_of: Int32, target_id: int) -> None:
+    """Note of each series of a target the newest of those of its term that came later, and so stand behind it.
+
+    The list is turned round and back, so that each series is met after those behind it.
+    """
+    target = held.targets[target_id]
+    held.newest_ms[:] = 0
+    behind, s = NONE, target["first"]
+    while s != NONE:
+        following = held.series[s]["next"]
+        held.series[s]["next"] = behind
+        behind, s = s, following
+    s = behind
+    behind = NONE
+    while s != NONE:
+        entry = held.series[s]
+        entry["heir_ms"] = held.newest_ms[term_of[s]]
+        held.newest_ms[term_of[s]] = max(held.newest_ms[term_of[s]], entry["born_ms"])
+        following = entry["next"]
+        entry["next"] = behind
+        behind, s = s, following
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""However many rows a target has waiting, and whatever comes for them, none costs more for all the others."""
+"""However many rows and series a target has, and whatever comes for them, none costs more for all the others."""
 
 from __future__ import annotations
 
@@ -57,3 +57,16 @@ def test_a_late_row_lacks_a_series_that_ended_further_back_than_is_looked() -> N
     bench.send([*ended, *((DISK_A, T0 + step, 1.0) for step in rows)], T0 + DEADLINE_MS)
     remade = bench.depart(T0 + 2 * DEADLINE_MS).remade
     assert np.isnan(remade.raw[:, DISK]).tolist() == [step >= LATE_LOOK_BACK_ROWS for step in rows]
+
+
+def test_many_series_that_are_silent_cost_a_row_little_more_than_as_many_that_are_not() -> None:
+    disks = [{**DISK_A, "device": str(number)} for number in range(4000)]
+
+    def row(silent_ms: int) -> float:
+        bench = Bench()
+        for step in range(3):
+            bench.send([(disk, T0 + step * 1000, 1.0) for disk in disks], T0)
+        bench.send([(DISK_A, T0 + 2000 + silent_ms, 1.0)], T0)
+        return cpu_seconds(lambda: leave(bench, T0 + DEADLINE_MS))
+
+    assert row(600_000) < 8 * row(1000)
