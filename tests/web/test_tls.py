@@ -51,11 +51,16 @@ def test_a_certificate_is_renewed_under_load_without_a_failed_request(tmp_path: 
             while not done.is_set():
                 statuses.append(httpx.get(f"{guarded.url}/metrics", verify=tls, timeout=30).status_code)
 
+        def more_answers() -> None:
+            before = len(statuses)
+            wait_until(lambda: len(statuses) > before + 3, "more answers")
+
         threads = [threading.Thread(target=load) for load in (keep_asking, keep_connecting)]
         for thread in threads:
             thread.start()
         seen = [serial(guarded.address, tls)]
         for _ in range(5):
+            more_answers()
             authority.certificate("server", "IP:127.0.0.1")
             guarded.access.poll()
             seen.append(serial(guarded.address, tls))
