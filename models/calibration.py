@@ -55,14 +55,22 @@ class _Fold:
 
 
 def for_budget(
-    table: Table, learn: Learn, whole: Build, per_node_day: float, progress: Progress, typical: Bool | None = None
+    table: Table,
+    learn: Learn,
+    whole: Build,
+    per_node_day: float,
+    progress: Progress,
+    typical: Bool | None = None,
+    excused: Bool | None = None,
 ) -> tuple[float, dict[str, Any]]:
     """The level at which normal rows raise so many false alerts; `whole` is the detector fitted to all rows.
 
     Only `typical` rows [R] count, where they are given: what was chosen for its alerts says nothing of how often
-    there are some.
+    there are some. `excused` ones [R] count as `whole` judges them, which has seen them.
     """
     folds = list(_folds(table, learn, whole, np.ones(len(table), bool) if typical is None else typical))
+    if excused is not None and excused.any():
+        folds.append(_Fold(whole, *_through(table, whole, excused)))
     level, lowest = NEVER_ALARMS if whole.even is None else whole.even, whole.least
     for _ in range(ROUNDS):
         nodes = [node for fold in folds for node in _judged(fold, level, progress)]
@@ -132,11 +140,10 @@ def nodes_of(table: Table, score: Float64) -> list[threshold.Node]:
 
 def _folds(table: Table, learn: Learn, whole: Build, typical: Bool) -> Iterator[_Fold]:
     """Every part that the others can be fitted without; all of the table by `whole` where there is no such part."""
-    normal = np.ones(len(table), bool) if table.attack is None else ~table.attack
+    normal = _normal(table)
     counted = typical & (normal if whole.even is None else quiet(table))
     if counted.sum() < MIN_NORMAL_ROWS:
         counted = normal
-    runs_through = normal if whole.even is None else np.ones(len(table), bool)
     judged_any = False
     fit_again = whole.again or learn
     for part in _parts(table):
@@ -148,11 +155,21 @@ def _folds(table: Table, learn: Learn, whole: Build, typical: Bool) -> Iterator[
             continue  # the others have too few attacks to learn from
         if (build.even is None) != (whole.even is None):
             continue  # for the same reason it is another detector
-        run_rows = runs_through & (table.time_ms <= table.time_ms[part].max()) & np.isin(table.node, table.node[part])
         judged_any = True
-        yield _Fold(build, table.take(run_rows), (counted & part)[run_rows])
+        yield _Fold(build, *_through(table, whole, counted & part))
     if not judged_any:
-        yield _Fold(whole, table.take(runs_through), counted[runs_through])
+        yield _Fold(whole, *_through(table, whole, counted))
+
+
+def _through(table: Table, whole: Build, counted: Bool) -> tuple[Table, Bool]:
+    """What a detector like `whole` runs through to come to these rows [R], and which of that they are."""
+    runs_through = _normal(table) if whole.even is None else np.ones(len(table), bool)
+    runs_through &= (table.time_ms <= table.time_ms[counted].max()) & np.isin(table.node, table.node[counted])
+    return table.take(runs_through), counted[runs_through]
+
+
+def _normal(table: Table) -> Bool:
+    return np.ones(len(table), bool) if table.attack is None else ~table.attack
 
 
 def _parts(table: Table) -> Iterator[Bool]:

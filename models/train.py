@@ -73,8 +73,9 @@ def fit(
     objective: Objective,
     progress: Progress = no_progress,
     typical: Bool | None = None,
+    excused: Bool | None = None,
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The model, and how its threshold was found; `typical` as in `calibration.for_budget`."""
+    """The model, and how its threshold was found; `typical` and `excused` as in `calibration.for_budget`."""
     in_time = np.argsort(table.time_ms, kind="stable")
     table = table.take(in_time)
     normal_rows = len(table) - (0 if table.attack is None else int(table.attack.sum()))
@@ -86,9 +87,8 @@ def fit(
         alarm = Alarm(level)
     else:
         build = learn(table)
-        level, how = calibration.for_budget(
-            table, learn, build, budget, progress, None if typical is None else typical[in_time]
-        )
+        typical, excused = (None if rows is None else rows[in_time] for rows in (typical, excused))
+        level, how = calibration.for_budget(table, learn, build, budget, progress, typical, excused)
         alarm = Alarm(level, around(level, build.least, build.most, budget, how["tail_log_scale"]))
     return build.at(alarm), {"threshold": {"objective": objective} | how}
 

@@ -15,9 +15,10 @@ with labels and weights. Costs some passes over the rows.
   marked one is taken for one where baselines learn (`suspects`), and teaches nothing else.
 - How often alerts are false is counted on rows that were drawn: those around labels were not, and are not typical.
   Where operators judge alerts, one that they have not judged is not counted, for it may be right: counted as false, it
-  would have the next model miss its like. Where nobody judges any, all are counted, since most alerts of most clusters
-  are false.
-- The rows of the store weigh as much together as the recorded ones do.
+  would have the next model miss its like. One that they called false is counted where the model that was taught it
+  raises it still: one that has not seen it would. Where nobody judges any, all are counted, since most alerts of most
+  clusters are false.
+- The rows of the store weigh as much together as the recorded ones do, but for what labels add.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Lessons:
 
     table: Table  # with `attack` and `weight`
     typical: Bool  # [R] alerts are counted here
+    excused: Bool  # [R] and here, as far as they go on: they were called false, and taught as such
 
 
 def of(sample: Sample, known: Table | None) -> Lessons:
@@ -83,13 +85,15 @@ def of(sample: Sample, known: Table | None) -> Lessons:
         unspoken[suspect] = 0
     weight = _weighed(unspoken, believed, doubted, spoken, 0 if known is None else len(known))
     taught = replace(table, attack=attack, weight=weight)
-    typical = sample.drawn & ~attack
+    typical, excused = sample.drawn & ~attack, np.zeros(len(table), bool)
     if any(not one.audit for one in spoken):
-        typical &= marked | ~alerted
+        excused = typical & alerted & marked
+        typical &= ~alerted
     if known is None:
-        return Lessons(taught, typical)
+        return Lessons(taught, typical, excused)
     both = replace(joined([taught, known]), weight=np.concatenate([weight, np.ones(len(known), np.float32)]))
-    return Lessons(both, np.concatenate([typical, np.ones(len(known), bool)]))
+    of_known = np.ones(len(known), bool)
+    return Lessons(both, np.concatenate([typical, of_known]), np.concatenate([excused, ~of_known]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ def _weighed(unspoken: Float64, believed: float, doubted: float, spoken: list[_S
     These, suspect or not, are as much as `believed` rows; for the `doubted` rest below the threshold audits stand.
     """
     total = believed + doubted
-    each = known_rows / total if known_rows and total else 1.0
+    judged = sum(len(one.rows) for one in spoken if not (one.audit and doubted))
+    each = known_rows / (total + judged) if known_rows and total + judged else 1.0
     weight = each * unspoken
     audited = sum(len(one.rows) for one in spoken if one.audit)
     stands_for = each * doubted / audited if audited else 0.0

@@ -118,7 +118,12 @@ def _candidate(drawn: Sample, catalogue: Catalogue, plan: Plan) -> tuple[bytes, 
     attacks = recorded.of(catalogue, "train")
     taught = lessons.of(drawn, None if attacks is None else attacks.table)
     model, found = train.fit(
-        taught.table, plan.detector, plan.false_alerts_per_node_day, "budget", typical=taught.typical
+        taught.table,
+        plan.detector,
+        plan.false_alerts_per_node_day,
+        "budget",
+        typical=taught.typical,
+        excused=taught.excused,
     )
     stored = taught.table.take(np.arange(len(drawn.table)))
     data = {"labels": len(drawn.labels), "recorded_rows": len(taught.table) - len(stored)} | train.describe_rows(stored)

@@ -13,6 +13,7 @@ from models.own_threshold import Alarm
 from models.run import probe, run
 from models.table import Table
 from models.train import fit
+from receiver.columns import Bool
 from tests.models.nodes import table
 
 # High enough to count forty in an hour and a half of twenty nodes.
@@ -33,15 +34,32 @@ def test_realised_false_alerts_are_within_a_factor_of_three_of_those_asked_for(n
     assert 1 / 3 <= realised / ALERTS_PER_NODE_DAY <= 3
 
 
-def test_only_typical_rows_say_how_often_there_are_false_alerts() -> None:
+def level(rows: Table, typical: Bool | None = None, excused: Bool | None = None) -> float:
+    _, how = fit(rows, "mean_z2", ALERTS_PER_NODE_DAY, "budget", typical=typical, excused=excused)
+    return float(how["threshold"]["threshold"])
+
+
+def busy_at_times(every_ms: int, factor: float) -> tuple[Table, Bool]:
+    """Nodes of which the last is busy for a minute each time; its rows."""
     rows = table(nodes=4, seconds=2 * 3600, step=10, seed=52)
-    chosen = np.isin(rows.node, [3])
-    rows.x[chosen & (rows.time_ms % 600_000 < 60_000)] *= 3
-    levels = [
-        fit(rows, "mean_z2", ALERTS_PER_NODE_DAY, "budget", typical=typical)[1]["threshold"]["threshold"]
-        for typical in (None, ~chosen)
-    ]
-    assert levels[1] < 0.5 * levels[0]
+    last = rows.node == 3
+    rows.x[last & (rows.time_ms % every_ms < 60_000)] *= factor
+    return rows, last
+
+
+def test_only_typical_rows_say_how_often_there_are_false_alerts() -> None:
+    rows, last = busy_at_times(600_000, 3)
+    assert level(rows, ~last) < 0.5 * level(rows)
+
+
+def test_excused_rows_that_the_detector_has_learnt_raise_no_threshold() -> None:
+    rows, last = busy_at_times(600_000, 3)
+    assert level(rows, ~last, last) == level(rows, ~last)
+
+
+def test_excused_rows_that_it_could_not_learn_do() -> None:
+    rows, last = busy_at_times(3_600_000, 30)
+    assert level(rows, ~last, last) > 2 * level(rows, ~last)
 
 
 @pytest.mark.parametrize("name", ["mean_z2", "agreement"])

@@ -127,7 +127,8 @@ def test_what_an_alert_has_beyond_its_label_teaches_nothing_since_the_attack_may
 def test_an_alert_that_outlasts_its_attack_is_not_counted_as_false() -> None:
     rows = sample([label(100, 109, True, created=START_MS + 200 * STEP_MS)])
     rows.score[99:140] = 2
-    assert not lessons.of(rows, None).typical[110:140].any()
+    found = lessons.of(rows, None)
+    assert not (found.typical | found.excused)[110:140].any()
 
 
 def test_alerts_are_counted_on_rows_that_were_drawn_and_are_no_attack() -> None:
@@ -138,13 +139,14 @@ def test_alerts_are_counted_on_rows_that_were_drawn_and_are_no_attack() -> None:
     assert typical[20:].all()
 
 
-def test_where_alerts_are_judged_one_that_nobody_has_judged_is_not_counted() -> None:
+def test_where_alerts_are_judged_a_false_one_is_counted_as_far_as_it_goes_on_and_an_unjudged_one_is_not() -> None:
     rows = sample([label(99, 110, False)])
     rows.score[100:110] = rows.score[200:210] = 2
-    typical = lessons.of(rows, None).typical
-    assert typical[99:111].all()
-    assert not typical[200:210].any()
-    assert typical[260:].all()
+    found = lessons.of(rows, None)
+    assert np.flatnonzero(found.excused).tolist() == list(range(99, 111))
+    assert not found.typical[99:111].any()
+    assert not found.typical[200:210].any()
+    assert found.typical[260:].all()
 
 
 def test_where_no_alert_is_judged_all_are_counted() -> None:
