@@ -3,8 +3,9 @@
 Four runs over each stream: with the first model all along, with models that are trained again without feedback, with
 it, and with a tenth of the labels wrong. With `--data`, the three workloads of `eks-node` in seven rounds, from a model
 that has seen quiet rows of our own recordings only. Without, our recordings alone: nodes whose work no model knows, in
-four rounds of `nodescore retrain`, from the model that ships; attacks of half of the kinds are never spoken of. Writes
-`prequential-<set>.json` under `--out` and prints tables. The random seed is the operator's.
+four rounds of `nodescore retrain`, from the model that ships, and a run more as if its gate let everything pass;
+attacks of half of the kinds are never spoken of. Writes `prequential-<set>.json` under `--out` and prints tables. The
+random seed is the operator's.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "with feedback": (course, Operator(AUDITS, seed=given.seed)),
         "a tenth wrong": (course, Operator(AUDITS, WRONG_SHARE, given.seed)),
     }
+    if given.data is None:
+        ungated, _, _ = recorded.course(registry, say, gate=False)
+        runs["with feedback, no gate"] = (ungated, Operator(AUDITS, seed=given.seed))
     went: dict[str, Went] = {}
     for run, (gone, operator) in runs.items():
         went[run] = go(gone, start, operator, partial(_say, f"{name}, {run}"))

@@ -1,11 +1,11 @@
 """A new installation among nodes whose work its model has never met, in four rounds of alerts.
 
 In: the folder of its registry. Out: a `Course`, the model to begin with, and what makes figures. Raises `DataError`.
-It begins with the model that ships, and each round ends with `nodescore retrain` as it is, gate included: the rows so
-far, their scores and what was said are written to a store, and the next round goes on with what is active then. The
-nodes do what no recorded node did that models learn from, beside the usual, and are attacked at times. Attacks of
-every second kind are never spoken of, in alerts or audits. Judged by recall within 60 s, of both halves of the kinds,
-and by false alerts.
+It begins with the model that ships, and each round ends with `nodescore retrain` as it is: the rows so far, their
+scores and what was said are written to a store. The next round goes on with what the gate leaves active then, or with
+the candidate whatever the gate says. The nodes do what no recorded node did that models learn from, beside the usual,
+and are attacked at times. Attacks of every second kind are never spoken of, in alerts or audits. Judged by recall
+within 60 s, of both halves of the kinds, and by false alerts.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ SOON_SECONDS = 60
 BY = "benchmark"
 
 
-def course(folder: Path, tell: Callable[[str], None]) -> tuple[Course, Detector, Callable[..., dict[str, Any]]]:
-    """The nodes of unfamiliar work; `tell` is told what becomes of each candidate."""
+def course(
+    folder: Path, tell: Callable[[str], None], *, gate: bool = True
+) -> tuple[Course, Detector, Callable[..., dict[str, Any]]]:
+    """The nodes of unfamiliar work; `tell` is told what the gate says of each candidate."""
     catalogue = load()
     attacked = unfamiliar(catalogue.feature_names)
     order = np.lexsort((attacked.table.time_ms, attacked.table.node))
@@ -53,7 +55,9 @@ def course(folder: Path, tell: Callable[[str], None]) -> tuple[Course, Detector,
             speaks &= ~(inside & (stream.node == node))
 
     def train(sample: Sample, active: Detector) -> Detector:
-        return _retrained(sample, active, catalogue, folder, tell)
+        promoted, candidate, told = _retrained(sample, active, catalogue, folder)
+        tell(told)
+        return candidate if promoted or not gate else active
 
     def figures(course: Course, went: Mapping[str, Went]) -> dict[str, Any]:
         return {run: _figures(course, one, attacked, silent) for run, one in went.items()}
@@ -61,10 +65,8 @@ def course(folder: Path, tell: Callable[[str], None]) -> tuple[Course, Detector,
     return Course(stream, rounds_of(stream, ROUNDS), speaks, train), registry.first_model(catalogue), figures
 
 
-def _retrained(
-    sample: Sample, active: Detector, catalogue: Catalogue, folder: Path, tell: Callable[[str], None]
-) -> Detector:
-    """What is active after `nodescore retrain`; the registry in `folder` has all versions so far."""
+def _retrained(sample: Sample, active: Detector, catalogue: Catalogue, folder: Path) -> tuple[bool, Detector, str]:
+    """Whether the gate promotes it, the candidate, and why; the registry in `folder` has all versions so far."""
     first_ms, last_ms = int(sample.table.time_ms.min()), int(sample.table.time_ms.max())
     plan = Plan(first_ms, last_ms + 1)
     with tempfile.TemporaryDirectory() as data:
@@ -77,8 +79,9 @@ def _retrained(
             version = active.info.version
             registry.activate(models, catalogue, version, by=BY, reason="scored last", now_ms=plan.now_ms)
             outcome = retrain(reader, models, catalogue, plan, lambda _: None)
-            tell(f"{'promoted' if outcome.promoted else 'refused'}: {'; '.join(outcome.verdict.reasons)}")
-            return registry.load(models, catalogue, outcome.version.version)[0] if outcome.promoted else active
+            candidate, _ = registry.load(models, catalogue, outcome.version.version)
+    why = "; ".join(outcome.verdict.reasons)
+    return outcome.promoted, candidate, f"{'promoted' if outcome.promoted else 'refused'}: {why}"
 
 
 def _store(sample: Sample, active: Detector, catalogue: Catalogue, settings: Settings) -> None:
