@@ -98,16 +98,16 @@ def _replay(pipeline: Pipeline, now_ms: int) -> None:
 
 
 def _keep(pipeline: Pipeline, departure: Departure, stored_until: Int64, consumed_seq: int) -> None:
-    """Of rows that were stored before, only what the journal had not seen consumed; the others as ever."""
+    """Of rows that were stored before, and the journal had seen consumed, only what they lack; the others as ever."""
     left, again = departure.rows, departure.again
     new = left.time_ms > stored_until[left.node]
     unseen = again.seq > consumed_seq
     rows = pipeline.features.rows(left)
     scored = rows.where(new)
-    remade = rows.where(~new & (left.seq > consumed_seq))
+    remade = rows.where(~new)
     if len(scored) or len(remade) or unseen.any():
         scores = pipeline.states.score(scored)
         pipeline.expose(scores)
         changed = (remade, pipeline.features.rows(again).where(unseen))
-        fill = np.concatenate((np.zeros(len(remade), np.bool_), again.fills[unseen]))
+        fill = np.concatenate((left.seq[~new] <= consumed_seq, again.fills[unseen]))
         pipeline.keep(scored, Rows.joined(changed, len(pipeline.catalogue.features)), fill, scores)

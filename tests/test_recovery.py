@@ -274,7 +274,24 @@ SEEN_WHILE_OPEN = Torn(
 )
 
 
+# The row of 70 s has left when sdb comes, and lacks sda; replayed, it has sdb from the first, which replaces sda.
+NEW_AFTER_ITS_ROW = Torn(
+    requests=[
+        (10_000, [(DISK_A, 10_000, 1.0)]),
+        (50_000, [(LOAD_1, 50_000, 2.0)]),
+        (60_000, [(LOAD_1, 60_000, STALE)]),
+        (70_000, [(LOAD_1, 70_000, 4.0)]),
+        (78_000, [(DISK_B, 70_000, 8.0)]),
+        (80_000, [(LOAD_1, 80_000, STALE)]),
+        (80_000, [(DISK_B, 80_000, STALE)]),
+        (95_000, [(DISK_A, 20_000, STALE)]),
+    ],
+    expected={10_000: {"disk_read": 1.0}, 50_000: {"load1": 2.0}, 70_000: {"load1": 4.0, "disk_read": 8.0}},
+)
+
+
 @settings(max_examples=40)
+@example(torn=NEW_AFTER_ITS_ROW, crashes={4}, idle_flushes=True)
 @given(torn=torn_scrapes(series_come=True, first_in_time=False), crashes=CRASHES, idle_flushes=st.booleans())
 def test_whatever_connection_is_behind_and_wherever_it_crashes_all_rows_are_exact_in_the_end(
     torn: Torn, crashes: set[int], idle_flushes: bool
