@@ -154,8 +154,10 @@ def test_many_rows_of_one_node_keep_no_order_and_no_request_waiting(
     left: list[int] = []
     with running(tmp_path) as service:
 
+        def note() -> None:
+            left.append(service._pipeline.assembler.open_rows)
+
         def hand_over() -> None:
-            note = lambda: left.append(service._pipeline.assembler.open_rows)  # noqa: E731
             threading.Thread(target=service.worker.order, args=[note], daemon=True).start()
             wait_until(lambda: not service.worker._queue.empty(), "the order to wait")
 

@@ -110,6 +110,8 @@ def record(
 
         nodescore scenario record sessions --minutes 30 --seed 7
     """
+    if unfamiliar and catalogue != "node24":
+        raise DataError(f"--unfamiliar: there is no such work for --catalogue {catalogue}")
     make_folder(folder)
     if recording is not None:
         check_file(recording)
@@ -120,10 +122,8 @@ def record(
         from models.scenarios.plan import MOST_ROUNDS, plan
         from models.scenarios.session import record as record_session
 
-        levels = (UNFAMILIAR,) if unfamiliar else (NODES, APPLICATIONS, PODS)
-        level = next((one for one in levels if one.catalogue == catalogue), None)
-        if level is None:
-            raise DataError(f"--unfamiliar: there is no such work for --catalogue {catalogue}")
+        usual = next(one for one in (NODES, APPLICATIONS, PODS) if one.catalogue == catalogue)
+        level = UNFAMILIAR if unfamiliar else usual
         names = [f"s{seed}-{level.catalogue[0]}{number}" for number in range(nodes)]
         planned = plan(seed, names, minutes, rounds or MOST_ROUNDS, level.kinds)
         path = record_session(planned, folder, typer.echo, recording, level)

@@ -43,3 +43,4 @@ def test_a_strength_beyond_the_strongest_is_refused(capsys: pytest.CaptureFixtur
 def test_unfamiliar_work_is_only_that_of_nodes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     _, _, err = ended(capsys, "record", str(tmp_path / "sessions"), "--unfamiliar", "--catalogue", "pod")
     assert err == "nodescore: --unfamiliar: there is no such work for --catalogue pod\n"
+    assert not (tmp_path / "sessions").exists()
