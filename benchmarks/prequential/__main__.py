@@ -2,7 +2,7 @@
 
 Four runs over each stream: with the first model all along, with models that are trained again without feedback, with
 it, and with a tenth of the labels wrong. With `--data`, the three workloads of `eks-node` in seven rounds, from a model
-that has seen quiet rows of our own recordings only. Without, our recordings alone: nodes whose work no model knows, in
+that has seen quiet rows of our own recordings only. Without, each of our own sessions whose work no model knows, in
 four rounds of `nodescore retrain`, from the model that ships, and a run more as if its gate let everything pass;
 attacks of half of the kinds are never spoken of. Writes `prequential-<set>.json` under `--out` and prints tables. The
 random seed is the operator's.
@@ -14,7 +14,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,14 @@ from typing import Any
 from benchmarks.prequential import eks, recorded, report
 from benchmarks.prequential.operator import Operator
 from benchmarks.prequential.rounds import Course, Went, go
+from models.scenarios import dataset
+from receiver.detector import Detector
 
 # Of a node and round: what somebody does in a minute.
 AUDITS = 5
 WRONG_SHARE = 0.1
+
+Figures = Callable[[Course, Mapping[str, Went]], dict[str, Any]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,26 +43,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the operator")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
-    name = "recorded" if given.data is None else "eks"
-    registry = given.out / "registry"
-    shutil.rmtree(registry, ignore_errors=True)
-    registry.mkdir()
-    say = partial(_say, name)
-    course, start, figures = recorded.course(registry, say) if given.data is None else eks.course(given.data)
+    if given.data is not None:
+        _measure("eks", *eks.course(given.data), given.seed, given.out)
+        return
+    for session in dataset.sessions(dataset.UNFAMILIAR):
+        registry = given.out / f"registry-{session.stem}"
+        shutil.rmtree(registry, ignore_errors=True)
+        registry.mkdir()
+        say = partial(_say, session.stem)
+        course, start, figures = recorded.course(session, registry, say)
+        ungated, _, _ = recorded.course(session, registry, say, gate=False)
+        _measure(session.stem, course, start, figures, given.seed, given.out, ungated)
+
+
+def _measure(
+    name: str, course: Course, start: Detector, figures: Figures, seed: int, out: Path, ungated: Course | None = None
+) -> None:
     runs: dict[str, tuple[Course, Operator | None]] = {
         "first model kept": (replace(course, train=lambda _, active: active), None),
         "without feedback": (course, None),
-        "with feedback": (course, Operator(AUDITS, seed=given.seed)),
-        "a tenth wrong": (course, Operator(AUDITS, WRONG_SHARE, given.seed)),
+        "with feedback": (course, Operator(AUDITS, seed=seed)),
+        "a tenth wrong": (course, Operator(AUDITS, WRONG_SHARE, seed)),
     }
-    if given.data is None:
-        ungated, _, _ = recorded.course(registry, say, gate=False)
-        runs["with feedback, no gate"] = (ungated, Operator(AUDITS, seed=given.seed))
+    if ungated is not None:
+        runs["with feedback, no gate"] = (ungated, Operator(AUDITS, seed=seed))
     went: dict[str, Went] = {}
     for run, (gone, operator) in runs.items():
         went[run] = go(gone, start, operator, partial(_say, f"{name}, {run}"))
-        _write(given.out / f"prequential-{name}.json", figures(course, went))
-    print(report.tables(figures(course, went)))
+        _write(out / f"prequential-{name}.json", figures(course, went))
+    print(f"{name}\n\n{report.tables(figures(course, went))}", flush=True)
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:

@@ -1,11 +1,11 @@
 """A new installation among nodes whose work its model has never met, in four rounds of alerts.
 
-In: the folder of its registry. Out: a `Course`, the model to begin with, and what makes figures. Raises `DataError`.
-It begins with the model that ships, and each round ends with `nodescore retrain` as it is: the rows so far, their
-scores and what was said are written to a store. The next round goes on with what the gate leaves active then, or with
-the candidate whatever the gate says. The nodes do what no recorded node did that models learn from, beside the usual,
-and are attacked at times. Attacks of every second kind are never spoken of, in alerts or audits. Judged by recall
-within 60 s, of both halves of the kinds, and by false alerts.
+In: a session of such nodes, and the folder of the registry. Out: a `Course`, the model to begin with, and what makes
+figures. Raises `DataError`. It begins with the model that ships, and each round ends with `nodescore retrain` as it is:
+the rows so far, their scores and what was said are written to a store. The next round goes on with what the gate leaves
+active then, or with the candidate whatever the gate says. The nodes do what no recorded node did that models learn
+from, beside the usual, and are attacked at times. Attacks of every second kind are never spoken of, in alerts or
+audits. Judged by recall within 60 s, of both halves of the kinds, and by false alerts.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ BY = "benchmark"
 
 
 def course(
-    folder: Path, tell: Callable[[str], None], *, gate: bool = True
+    session: Path, folder: Path, tell: Callable[[str], None], *, gate: bool = True
 ) -> tuple[Course, Detector, Callable[..., dict[str, Any]]]:
     """The nodes of unfamiliar work; `tell` is told what the gate says of each candidate."""
     catalogue = load()
-    attacked = unfamiliar(catalogue.feature_names)
+    attacked = unfamiliar(session, catalogue.feature_names)
     order = np.lexsort((attacked.table.time_ms, attacked.table.node))
     stream = attacked.table.take(order)
     kinds = sorted({attack.kind for _, attack in attacked.attacks})

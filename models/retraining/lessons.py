@@ -18,7 +18,8 @@ with labels and weights. Costs some passes over the rows.
   would have the next model miss its like. One that they called false is counted where the model that was taught it
   raises it still: one that has not seen it would. Where nobody judges any, all are counted, since most alerts of most
   clusters are false.
-- The rows of the store weigh as much together as the recorded ones do, but for what labels add.
+- The rows of the store weigh as much together as the recorded ones do, once they are as many; until then each weighs as
+  much as a recorded one: what a new installation shows in its first hours is no half of what it will see. Labels add.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def _weighed(unspoken: Float64, believed: float, doubted: float, spoken: list[_S
     """
     total = believed + doubted
     judged = sum(len(one.rows) for one in spoken if not (one.audit and doubted))
-    each = known_rows / (total + judged) if known_rows and total + judged else 1.0
+    each = min(1.0, known_rows / (total + judged)) if known_rows and total + judged else 1.0
     weight = each * unspoken
     audited = sum(len(one.rows) for one in spoken if one.audit)
     stands_for = each * doubted / audited if audited else 0.0

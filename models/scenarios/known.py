@@ -49,14 +49,13 @@ def of(catalogue: Catalogue, side: Side) -> Known | None:
     recordings = dataset.RECORDINGS.get(catalogue.name)
     if recordings is None:
         return None
-    halves = [read(side, catalogue.feature_names, folder) for folder in recordings.folders]
+    halves = [read(side, catalogue.feature_names, dataset.sessions(folder)) for folder in recordings.folders]
     found = _together([half for half in halves if half is not None])
     return found if found is None or side == "measure" else _without_aftermath(found, recordings)
 
 
-def read(side: Side | None, features: Sequence[str], folder: Path = dataset.DATA) -> Known | None:
-    """One half, or both; None where there is none with these features."""
-    paths = dataset.sessions(folder)
+def read(side: Side | None, features: Sequence[str], paths: Sequence[Path]) -> Known | None:
+    """One half of these sessions, or both; None where there is none with these features."""
     read_tables = [tables.read(path) for path in paths]
     if not read_tables or any(set(features) - set(table.features) for table in read_tables):
         return None

@@ -16,6 +16,7 @@ from models.own_threshold import Alarm
 from models.retraining import lessons
 from models.retraining.sample import Sample
 from models.run import probe
+from models.scenarios import dataset
 from receiver import registry
 from receiver.catalogue import load
 from receiver.columns import Bool, Float64, NodeName
@@ -112,10 +113,11 @@ def test_a_round_is_scored_by_a_model_that_was_trained_on_the_rounds_before_it(o
         assert trained_on[-1][2].any()
 
 
-def test_on_unfamiliar_work_attacks_of_every_second_kind_are_never_spoken_of(tmp_path: Path) -> None:
-    course, start, _ = recorded.course(tmp_path, lambda _: None)
+@pytest.mark.parametrize("session", dataset.sessions(dataset.UNFAMILIAR), ids=lambda session: session.stem)
+def test_on_unfamiliar_work_attacks_of_every_second_kind_are_never_spoken_of(session: Path, tmp_path: Path) -> None:
+    course, start, _ = recorded.course(session, tmp_path, lambda _: None)
     assert start.info == registry.first_model(load()).info
-    attacked = unfamiliar(load().feature_names).attacks
+    attacked = unfamiliar(session, load().feature_names).attacks
     kinds = sorted({attack.kind for _, attack in attacked})
     for node, attack in attacked:
         inside = (course.stream.time_ms >= attack.start_ms) & (course.stream.time_ms <= attack.end_ms)

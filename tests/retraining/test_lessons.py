@@ -156,16 +156,23 @@ def test_where_no_alert_is_judged_all_are_counted() -> None:
 
 
 def test_recorded_rows_come_behind_and_weigh_as_much_as_those_of_the_store() -> None:
-    known = table(nodes=1, seconds=1000, step=1, attack=(500, 600))
+    known = table(nodes=1, seconds=300, step=1, attack=(100, 150))
     taught = lessons.of(sample([]), known)
     stored = 2 * ROWS
     assert taught.table.weight is not None
     assert taught.table.attack is not None
-    assert taught.table.attack[stored:].sum() == 100
+    assert taught.table.attack[stored:].sum() == 50
     assert taught.table.weight[:stored].sum() == pytest.approx(taught.table.weight[stored:].sum())
     assert len(taught.table.nodes) == 3
     assert set(taught.table.node[stored:].tolist()) == {2}
     assert taught.typical[stored:].all()
+
+
+def test_a_few_rows_of_a_store_weigh_no_more_each_than_recorded_ones() -> None:
+    known = table(nodes=1, seconds=10 * ROWS, step=1, attack=(500, 600))
+    weight = lessons.of(sample([]), known).table.weight
+    assert weight is not None
+    assert (weight == 1).all()
 
 
 @pytest.mark.parametrize(("missed", "trusted"), [(0, 1.0), (2, 0.6), (8, LEAST_TRUST)])

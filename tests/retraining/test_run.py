@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.retraining.run import Outcome, Plan, retrain
-from models.scenarios import known
+from models.scenarios import dataset, known
 from models.scenarios.known import Known
 from models.table import Table
 from receiver import registry
@@ -24,7 +24,7 @@ CATALOGUE = load()
 
 @pytest.fixture(scope="module")
 def recordings() -> Known:
-    found = known.read("measure", CATALOGUE.feature_names)
+    found = known.read("measure", CATALOGUE.feature_names, dataset.sessions())
     assert found is not None
     return found
 

@@ -23,7 +23,7 @@ def test_a_later_session_moves_no_node_to_the_other_side() -> None:
 
 def test_the_halves_share_no_node_and_their_attacks_are_those_that_the_rows_are_labelled_with() -> None:
     features = load().feature_names
-    halves = [known.read(side, features) for side in ("train", "measure")]
+    halves = [known.read(side, features, dataset.sessions()) for side in ("train", "measure")]
     names = []
     for half in halves:
         assert half is not None
@@ -38,14 +38,17 @@ def test_the_halves_share_no_node_and_their_attacks_are_those_that_the_rows_are_
 
 def test_without_a_side_all_nodes_of_a_folder_are_read() -> None:
     features = load().feature_names
-    halves, both = [known.read(side, features) for side in ("train", "measure")], known.read(None, features)
+    halves, both = (
+        [known.read(side, features, dataset.sessions()) for side in ("train", "measure")],
+        known.read(None, features, dataset.sessions()),
+    )
     assert both is not None
     assert sum(len(half.table) for half in halves if half is not None) == len(both.table)
     assert sum(len(half.attacks) for half in halves if half is not None) == len(both.attacks)
 
 
 def test_there_are_no_known_attacks_with_features_of_another_catalogue() -> None:
-    assert known.read("train", ["requests_per_second"]) is None
+    assert known.read("train", ["requests_per_second"], dataset.sessions()) is None
 
 
 @pytest.mark.parametrize("name", ["application", "pod"])
