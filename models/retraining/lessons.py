@@ -37,7 +37,7 @@ from models.table import Table, joined
 from receiver.columns import Bool, Float32, Float64, Int64, NodeName
 from receiver.store import Label
 
-# Of what teaches, each label; all labels together, at most.
+# Of what teaches beside labels, each label, however short; so many that all of them would weigh more, share that.
 LABEL_SHARE, LABELS_SHARE = 0.02, 0.5
 # Of audits that found nothing: fewer are no habit, and reports of missed attacks alone say nothing of the rest.
 LEAST_CALM_AUDITS = 5

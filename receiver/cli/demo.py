@@ -38,7 +38,8 @@ def demo(
         bool, typer.Option("--live", help="This machine's own metrics instead: needs Prometheus and node_exporter.")
     ] = False,
     duration: Annotated[
-        float | None, typer.Option(min=1, help="Seconds. [default: until the recording ends; live: until Ctrl-C]")
+        float | None,
+        typer.Option(min=1, help="Seconds. [default: until Ctrl-C; without a terminal until the recording ends]"),
     ] = None,
     recording: Annotated[Path | None, typer.Option(help="Another recording than the one that ships.")] = None,
     model: options.ModelOption = None,

@@ -106,7 +106,7 @@ def record(
 ) -> None:
     """Record a session: nodes at normal work, attacked at times, every attack labelled.
 
-    The folder may hold other sessions. Takes at most a third of the time for attacks.
+    The folder may hold other sessions. Attacks take at most 40 % of a node's time.
 
         nodescore scenario record sessions --minutes 30 --seed 7
     """

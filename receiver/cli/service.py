@@ -56,7 +56,8 @@ def check(
 ) -> None:
     """Try everything that `serve` needs, and change nothing.
 
-    One line for each: settings, catalogue, model, store, web configuration. Ends with status 2 where one is at fault.
+    One line for each: settings, catalogue, model, store, TimescaleDB, web configuration. Ends with status 2 where one
+    is at fault.
 
         nodescore check --config nodescore.toml
     """

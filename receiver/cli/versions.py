@@ -117,7 +117,7 @@ def shadow(
 ) -> None:
     """Have a candidate score beside the active version, to see what it would do.
 
-    Its scores are exposed as anomaly_shadow_score, raise no alert, and cost as much CPU as the active version's.
+    Its scores are exposed as anomaly_shadow_score, raise no alert, and cost twice the CPU of the active version's.
 
         nodescore models shadow agreement-20261120-0badcafe
 
