@@ -5,8 +5,11 @@ keeps its records for a while after their rows are stored: replaying that tail r
 stepped on from their last checkpoint over the rows stored since; those of a model that has none, as in a `Learner`.
 
 In: a pipeline that has done nothing yet. Raises `StoreUnavailable` and `StoreDamaged`. Costs 25 µs a series, and for
-each record of the journal's tail and each row since the checkpoint what it cost at first; a row that is stored already
-costs 8 µs more, to fill what it lacks.
+each record of the journal's tail and each row since the checkpoint what it cost at first.
+
+A replay knows less than its first life did of what was before the journal's tail, so it gives stored rows nothing but
+what the journal had not seen consumed. What came late just before a crash and was to end a row's waiting for another
+series, may be lost to that row's feature so, which stays missing.
 """
 
 from __future__ import annotations
@@ -99,16 +102,16 @@ def _replay(pipeline: Pipeline, now_ms: int) -> None:
 
 
 def _keep(pipeline: Pipeline, departure: Departure, stored_until: Int64, consumed_seq: int) -> None:
-    """Of rows that were stored before, and the journal had seen consumed, only what they lack; the others as ever."""
+    """Of rows that were stored before, only what the journal had not seen consumed; the others as ever."""
     left, again = departure.rows, departure.again
     new = left.time_ms > stored_until[left.node]
     unseen = again.seq > consumed_seq
     rows = pipeline.features.rows(left)
     scored = rows.where(new)
-    remade = rows.where(~new)
+    remade = rows.where(~new & (left.seq > consumed_seq))
     if len(scored) or len(remade) or unseen.any():
         scores = pipeline.states.score(scored)
         pipeline.expose(scores)
         changed = (remade, pipeline.features.rows(again).where(unseen))
-        fill = np.concatenate((left.seq[~new] <= consumed_seq, again.fills[unseen]))
+        fill = np.concatenate((np.zeros(len(remade), np.bool_), again.fills[unseen]))
         pipeline.keep(scored, Rows.joined(changed, len(pipeline.catalogue.features)), fill, scores)
