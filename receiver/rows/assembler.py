@@ -134,6 +134,7 @@ class Assembler:
     def go_on(self, now_ms: int, by_ms: int) -> None:
         """Go on by another clock, which is `by_ms` ahead, and give every row its full time again."""
         self._held.rows["since_ms"] = now_ms
+        self._held.head["last_due"] = OPEN
         self._held.series["arrived_ms"] += by_ms
 
     def idle(self, before_ms: int) -> list[int]:

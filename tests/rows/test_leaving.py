@@ -225,3 +225,18 @@ def test_a_row_that_waits_for_an_older_one_past_its_deadline_leaves_with_it(benc
     bench.send([(DISK_A, T0 + 10_000, 1.0)], T0 + 25_000)
     assert len(bench.depart(T0 + 20_000 + DEADLINE_MS).rows) == 0
     assert bench.depart(T0 + 25_000 + DEADLINE_MS).rows.time_ms.tolist() == [T0 + 10_000, T0 + 20_000]
+
+
+def test_after_a_restart_a_row_that_was_due_behind_an_older_one_leaves_at_its_new_deadline() -> None:
+    bench = Bench()
+    load_5 = {"__name__": "node_load5"}
+    bench.warm(LOAD_1, load_5)
+    now_ms = T0 + DEADLINE_MS
+    bench.send([(LOAD_1, T0 + 20_000, 1.0)], now_ms)
+    bench.send([(LOAD_1, T0 + 10_000, 1.0)], now_ms + DEADLINE_MS - 1000)
+    assert not len(bench.depart(now_ms + DEADLINE_MS).rows)
+    later_ms = now_ms + DEADLINE_MS + 5
+    bench.assembler.go_on(later_ms, later_ms - now_ms)
+    bench.send([(load_5, T0 + 10_000, 1.0)], later_ms)
+    assert (bench.depart(later_ms).rows.time_ms - T0).tolist() == [10_000]
+    assert (bench.depart(later_ms + DEADLINE_MS).rows.time_ms - T0).tolist() == [20_000]
