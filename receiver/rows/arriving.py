@@ -86,7 +86,7 @@ def _end(held: Held, series: int, r: int, seq: int) -> None:
         row = held.rows[r]
         cell = row["begin"] + entry["slot"]
         if held.state[cell] & ARRIVED or ended_ms < entry["seen_ms"] <= row["time_ms"]:
-            entry["ended_ms"] = row["time_ms"]
+            entry["ended_ms"] = row["time_ms"] if held.state[cell] & ARRIVED else entry["seen_ms"]
             return
         if held.state[cell] & EXPECTED or not row["left"]:
             held.state[cell] &= ~EXPECTED

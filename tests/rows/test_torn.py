@@ -185,6 +185,20 @@ def test_a_late_staleness_marker_counts_up_to_the_next_sample_of_its_series(benc
     assert bench.depart(T0 + 50_000).remade.time_ms.tolist() == [T0 + 10_000, T0 + 20_000]
 
 
+def test_of_two_markers_in_a_record_the_first_does_not_hide_what_ended_with_the_second() -> None:
+    bench = Bench()
+    for at_ms in (T0, T0 + 20_000):
+        bench.send([(LOAD_1, at_ms, 1.0), (DISK_A, at_ms, 1.0)], at_ms)
+        bench.depart(at_ms + DEADLINE_MS)
+    for at_ms in (T0 + 30_000, T0 + 40_000):
+        bench.send([(LOAD_1, at_ms, 1.0)], at_ms)
+        bench.depart(at_ms + DEADLINE_MS)
+    late_ms = T0 + 40_000 + DEADLINE_MS + HORIZON_MS
+    bench.depart(late_ms)
+    bench.send([(DISK_A, T0 + 10_000, STALE), (DISK_A, T0 + 25_000, STALE)], late_ms)
+    assert (bench.depart(late_ms).remade.time_ms - T0).tolist() == [30_000, 40_000]
+
+
 def test_a_staleness_marker_leaves_nothing_more_to_do(bench: Bench) -> None:
     bench.warm(DISK_A, DISK_B)
     bench.send([(DISK_B, T0 - 10_000, STALE)], T0 + 8000)
