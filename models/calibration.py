@@ -68,9 +68,14 @@ def for_budget(
     Only `typical` rows [R] count, where they are given: what was chosen for its alerts says nothing of how often
     there are some. `excused` ones [R] count as `whole` judges them, which has seen them.
     """
-    folds = list(_folds(table, learn, whole, np.ones(len(table), bool) if typical is None else typical))
-    if excused is not None and excused.any():
-        folds.append(_Fold(whole, *_through(table, whole, excused)))
+    calm = _normal(table) if whole.even is None else quiet(table)
+    counted = calm if typical is None else calm & typical
+    if counted.sum() < MIN_NORMAL_ROWS:
+        counted = _normal(table)
+    folds = list(_folds(table, learn, whole, counted))
+    taught = np.zeros(len(table), bool) if excused is None else excused & calm & ~counted
+    if taught.any():
+        folds.append(_Fold(whole, *_through(table, whole, taught)))
     level, lowest = NEVER_ALARMS if whole.even is None else whole.even, whole.least
     for _ in range(ROUNDS):
         nodes = [node for fold in folds for node in _judged(fold, level, progress)]
@@ -138,12 +143,9 @@ def nodes_of(table: Table, score: Float64) -> list[threshold.Node]:
     return [threshold.Node(table.time_ms[rows] / 1000, score[rows]) for rows in np.split(order, cuts) if len(rows)]
 
 
-def _folds(table: Table, learn: Learn, whole: Build, typical: Bool) -> Iterator[_Fold]:
+def _folds(table: Table, learn: Learn, whole: Build, counted: Bool) -> Iterator[_Fold]:
     """Every part that the others can be fitted without; all of the table by `whole` where there is no such part."""
     normal = _normal(table)
-    counted = typical & (normal if whole.even is None else quiet(table))
-    if counted.sum() < MIN_NORMAL_ROWS:
-        counted = normal
     judged_any = False
     fit_again = whole.again or learn
     for part in _parts(table):

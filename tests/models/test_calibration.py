@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 
-from models import threshold
+from models import calibration, threshold
 from models.calibration import nodes_of
-from models.detectors import DETECTORS
+from models.detectors import DETECTORS, zscore
+from models.detectors.build import Build
 from models.own_threshold import Alarm
-from models.run import probe, run
+from models.run import no_progress, probe, run
 from models.table import Table
 from models.train import fit
 from receiver.columns import Bool
@@ -60,6 +63,32 @@ def test_excused_rows_that_the_detector_has_learnt_raise_no_threshold() -> None:
 def test_excused_rows_that_it_could_not_learn_do() -> None:
     rows, last = busy_at_times(3_600_000, 30)
     assert level(rows, ~last, last) > 2 * level(rows, ~last)
+
+
+def test_excused_rows_near_an_attack_are_no_false_alerts() -> None:
+    rows = table(nodes=6, seconds=2 * 3600, step=10, attack=(3000, 3300), seed=52)
+    assert rows.attack is not None
+    seconds = (rows.time_ms - rows.time_ms.min()) / 1000
+    rest = (rows.node == 3) & (seconds >= 3300) & (seconds < 3400)
+    rows.x[rest] *= 6
+
+    def learn(some: Table) -> Build:
+        return replace(zscore.fit(some.normal()), even=0.7)  # as one that has learnt attacks
+
+    def alerts(excused: Bool) -> int:
+        return int(calibration.for_budget(rows, learn, learn(rows), 5.0, no_progress, ~rest, excused)[1]["alerts"])
+
+    assert alerts(rest) == alerts(np.zeros(len(rows), bool))
+
+
+def test_where_few_rows_are_typical_excused_ones_count_once() -> None:
+    rows, last = busy_at_times(600_000, 3)
+    few = np.arange(len(rows)) < 50
+    found = [
+        calibration.for_budget(rows, zscore.fit, zscore.fit(rows), 5.0, no_progress, few, excused)[1]["node_days"]
+        for excused in (None, last)
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ["mean_z2", "agreement"])
