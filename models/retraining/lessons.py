@@ -103,7 +103,7 @@ class _Spoken:
 
     rows: Int64
     attack: bool
-    audit: bool  # none of its rows was over the threshold
+    audit: bool  # it touches no alert, and none of its rows was over the threshold
 
 
 def _around_alerts(seconds: Float64, score: Float64) -> Bool:
@@ -125,8 +125,8 @@ def _spoken(labels: list[Label], time_ms: Int64, score: Float64, first: int) -> 
         if not len(rows):
             continue
         (touched,) = np.nonzero((first + raised.raised <= rows[-1]) & (first + raised.last >= rows[0]))
-        if len(touched) and touched[0] <= last_alert and rows[0] > found[place].rows[-1]:
-            found[place] = replace(found[place], rows=np.concatenate([found[place].rows, rows]))
+        if len(touched) and touched[0] <= last_alert and rows[0] >= found[place].rows[-1]:
+            found[place] = replace(found[place], rows=np.union1d(found[place].rows, rows))
         else:
             audit = not len(touched) and not (score[rows - first] > 1).any()
             place = len(found) if len(touched) else place

@@ -69,6 +69,18 @@ def test_labels_that_part_an_alert_weigh_together_what_one_weighs() -> None:
     np.testing.assert_allclose(parts, one)
 
 
+def test_labels_that_part_an_alert_may_share_the_row_between_them() -> None:
+    rows = sample([])
+    rows.score[98:110] = 2
+    apart, touching = (
+        lessons.of(replace(rows, labels=(label(100, 101, True), label(first, 103, False))), None).table.weight
+        for first in (102, 101)
+    )
+    assert apart is not None
+    assert touching is not None
+    assert touching == pytest.approx(apart)
+
+
 def test_a_label_within_a_longer_one_weighs_for_itself() -> None:
     rows = sample([label(0, ROWS - 1, False), label(100, 101, True, created=1)])
     rows.score[98:110] = 2
