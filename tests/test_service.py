@@ -1,59 +1,26 @@
-"""The pipeline on its thread: group commit, refusals, stopping, the model's file, a damaged store."""
+"""The pipeline on its thread: group commit, refusals, turns, stopping, a damaged store."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from receiver import catalogue
 from receiver.columns import NodeName
-from receiver.detector import Detector
-from receiver.errors import DecodeError, ModelError, StoreUnavailable, Unavailable
+from receiver.errors import DecodeError, StoreUnavailable, Unavailable
 from receiver.rows.arriving import FEWEST_CELLS
 from receiver.rows.assembler import TURN_ROWS
 from receiver.service import Service
-from receiver.settings import Settings, SettingsError
-from receiver.store import Label
-from receiver.store.embedded import EmbeddedReader, sqlite
+from receiver.store.embedded import sqlite
 from receiver.wire import Batch
 from receiver.worker import MAX_GROUP
-from tests import counting_model
 from tests.servers.process import wait_until
-from tests.wire.requests import HEADERS, Series, body, series
-
-CATALOGUE = catalogue.load()
-
-
-@contextmanager
-def running(folder: Path, **options: object) -> Iterator[Service]:
-    model = folder / "model.onnx"
-    if not model.exists():
-        counting_model.write(model, CATALOGUE)
-    settings = Settings.model_validate({"data_dir": folder / "data", "assembly_deadline_seconds": 0.2, **options})
-    service = Service(settings, CATALOGUE, Detector.load(model, CATALOGUE.feature_names))
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
-def request(time_ms: int, instance: str = "a:9100") -> bytes:
-    return body(1, [series("node_load1", 1.0, time_ms, instance=instance)])
-
-
-def write(service: Service, *bodies: bytes) -> list[object]:
-    async def all_at_once() -> list[object]:
-        return await asyncio.gather(*(service.worker.write(one, HEADERS[1]) for one in bodies), return_exceptions=True)
-
-    return asyncio.run(all_at_once())
+from tests.serving import request, running, write
+from tests.wire.requests import Series, body, series
 
 
 def test_a_written_sample_is_exposed_as_a_score(tmp_path: Path) -> None:
@@ -269,72 +236,3 @@ def test_a_journal_that_is_locked_answers_503_and_says_so_until_it_is_free(
         other.close()
         assert not isinstance(write(service, request(service.now_ms()))[0], Exception)
         assert service.status()[0].state == "ok"
-
-
-def test_reload_takes_the_new_file_and_keeps_the_old_model_when_it_is_bad(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        counting_model.write(tmp_path / "model.onnx", CATALOGUE, version="counting-2")
-        assert service.reload() == "model counting-2 is in use"
-        (tmp_path / "model.onnx").write_bytes(b"bad")
-        with pytest.raises(ModelError):
-            service.reload()
-        assert [part.text for part in service.status() if part.name == "model"] == ["counting counting-2"]
-
-
-def test_a_service_with_a_fixed_file_activates_nothing_and_says_why(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        with pytest.raises(ModelError, match=r"is fixed to .*model\.onnx"):
-            service.activate_model("v1", "ann", "")
-        with pytest.raises(ModelError, match=r"is fixed to .*model\.onnx"):
-            service.roll_back_model("ann", "")
-
-
-def test_a_label_that_another_process_puts_into_the_file_is_learnt(tmp_path: Path) -> None:
-    counting_model.write(tmp_path / "model.onnx", CATALOGUE, offset=5.0)  # always over the threshold
-    with running(tmp_path) as service:
-        last_ms = service.now_ms() - 1000
-
-        def shows(score: float) -> None:
-            wait_until(lambda: service.exposition.snapshot.score.tolist() == pytest.approx([score]), f"score {score}")
-
-        for place in range(3):
-            write(service, request(last_ms - 1000 * (2 - place)))
-        shows(5.03)
-        normal = Label(NodeName("", "a:9100"), last_ms, last_ms, False, None, "", "ann", last_ms)
-        with closing(EmbeddedReader.open(service.settings.embedded_path, CATALOGUE)) as reader:
-            reader.add_label(normal)
-        shows(5.01)
-
-
-def test_a_data_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file")
-    with pytest.raises(SettingsError, match="setting data_dir"), running(tmp_path):
-        pass
-
-
-def test_rows_go_on_to_timescaledb_and_the_status_says_so(tmp_path: Path, timescale_dsn: str) -> None:
-    import psycopg
-
-    with running(tmp_path, store=timescale_dsn) as service:
-        write(service, request(service.now_ms()))
-
-        def arrived() -> bool:
-            try:
-                with psycopg.connect(timescale_dsn) as connection:
-                    found = connection.execute("SELECT count(*) FROM node_scores").fetchone()
-            except psycopg.errors.UndefinedTable:
-                return False
-            return found == (1,)
-
-        wait_until(arrived, "the row in TimescaleDB")
-        wait_until(lambda: service.status()[-1].text == "0 rows wait here", "the lag to be known")
-
-
-def test_a_timescaledb_that_is_away_degrades_the_status_and_nothing_else(tmp_path: Path) -> None:
-    with running(tmp_path, store="postgresql://nobody:secret@127.0.0.1:1/none") as service:
-        write(service, request(service.now_ms()))
-        wait_until(lambda: service.exposition.snapshot.names, "a score")
-        wait_until(lambda: service.status()[-1].state == "degraded", "the status to say so")
-        assert "secret" not in service.status()[-1].text
-        began = time.monotonic()
-    assert time.monotonic() - began < 5

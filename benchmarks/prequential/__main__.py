@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -47,13 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _measure("eks", *eks.course(given.data), given.seed, given.out)
         return
     for session in dataset.sessions(dataset.UNFAMILIAR):
-        registry = given.out / f"registry-{session.stem}"
-        shutil.rmtree(registry, ignore_errors=True)
-        registry.mkdir()
         say = partial(_say, session.stem)
-        course, start, figures = recorded.course(session, registry, say)
-        ungated, _, _ = recorded.course(session, registry, say, gate=False)
-        _measure(session.stem, course, start, figures, given.seed, given.out, ungated)
+        with tempfile.TemporaryDirectory() as registry:
+            course, start, figures = recorded.course(session, Path(registry), say)
+            ungated, _, _ = recorded.course(session, Path(registry), say, gate=False)
+            _measure(session.stem, course, start, figures, given.seed, given.out, ungated)
 
 
 def _measure(

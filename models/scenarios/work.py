@@ -1,7 +1,7 @@
 """The normal work of a node: builds, a database, cron jobs, back-ups, a deployment now and then, and a web server.
 
 In: a node, its role and a seed. Out: `prepare` fills the node's disk with what its work needs; `web_server` is the
-command of its web server; `next_job` gives, by chance, the pause before a job and the job, for ever. A job ends by
+command of its web server; `jobs` gives, by chance, the pause before a job and the job, for ever. A job ends by
 itself or is ended after `JOB_SECONDS`. Roles differ in what they do often; every node does everything at times.
 """
 

@@ -183,7 +183,7 @@ def _shares(service: Service, label: Label) -> list[tuple[str, float | None, flo
 
 
 def _rest_ms(service: Service, label: Label) -> tuple[int, int] | None:
-    """From when to when the anomaly goes on that an attack's label ends in; None where it does not, or all is said."""
+    """From when to when the anomaly goes on that an attack's label ends in; None where not, or it is labelled."""
     if label.withdrawn or not label.attack:
         return None
     past = service.feedback.past(label.name, label.end_ms - JOIN_MS, label.end_ms + REST_MS)
