@@ -24,7 +24,8 @@ from benchmarks.detection.scenarios import Missing
 from benchmarks.detection.scoring import PERFECT, RANDOM, scored
 from benchmarks.detection.sets import SETS
 from benchmarks.detection.splits import FALSE_ALERTS_PER_NODE_DAY, Part
-from models.detectors import DEFAULT, DETECTORS
+from models.detectors import DEFAULT, DETECTORS, NEED_LABELS
+from models.detectors.supervised import can_learn
 from receiver.errors import DataError
 
 Views = dict[str, dict[str, list[Judged]]]  # view → detector → nodes
@@ -54,14 +55,15 @@ def measure(
     """Figures by set, view and detector, which are also written to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
-    reference = DEFAULT if DEFAULT in detectors else detectors[0]
     lines = [f"Threshold from training data, {FALSE_ALERTS_PER_NODE_DAY} false alerts a node-day asked for.", ""]
     for name in sets:
         cases = _cases(name, data, part)
         if not cases:
             continue
         objective = cases[0].objective
-        views, training = _score(name, cases, [RANDOM, *detectors, PERFECT], out, part, seed)
+        able = _able(name, cases, detectors)
+        reference = DEFAULT if DEFAULT in able else [*able, RANDOM][0]
+        views, training = _score(name, cases, [RANDOM, *able, PERFECT], out, part, seed)
         lines += [f"### {SETS[name].title}", ""]
         found[name] = {"training": training, "views": {}}
         for view, by_detector in views.items():
@@ -70,7 +72,7 @@ def measure(
                 f"{detector} − {reference}": against(
                     of_view[reference]["per_node"], of_view[detector]["per_node"], objective, seed
                 )
-                for detector in detectors
+                for detector in able
                 if detector != reference
             }
             drawn = {} if objective == "accuracy" else _draw(name, view, by_detector, out, part)
@@ -95,6 +97,16 @@ def _cases(name: str, data: Path | None, part: Part) -> list[Case]:
     except Missing as error:
         _say(f"{name}: left out: {error}")
         return []
+
+
+def _able(name: str, cases: Sequence[Case], detectors: Sequence[str]) -> list[str]:
+    """The detectors that can be trained on these cases."""
+    if all(can_learn(case.train) for case in cases):
+        return list(detectors)
+    unable = [detector for detector in detectors if detector in NEED_LABELS]
+    if unable:
+        _say(f"{name}: without {', '.join(unable)}: they need labels")
+    return [detector for detector in detectors if detector not in unable]
 
 
 def _score(

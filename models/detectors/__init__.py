@@ -39,3 +39,4 @@ DETECTORS: dict[str, Callable[[Table], Build]] = {
     "mlp": mlp.fit,
 }
 DEFAULT = "auto"
+NEED_LABELS = frozenset({"random_forest", "gradient_boosting", "mlp"})

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.detection.__main__ import main
+from models.detectors import DETECTORS, NEED_LABELS
+from receiver.errors import DataError
+from tests.models.nodes import table
 
 ROWS = 400
 
@@ -77,6 +80,26 @@ def test_a_second_run_takes_the_scores_that_are_there(folder: Path, capsys: pyte
     main(arguments(folder, "a"))
     assert kept.stat().st_mtime_ns == before
     assert "asd 8/8: perfect, omi-2" in capsys.readouterr().err
+
+
+def test_detectors_that_need_labels_are_left_out_where_there_are_none_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--data", str(folder / "data"), "--sets", "asd", "--detectors", "zscore", "mlp", "--out", str(folder / "a")])
+    figures = json.loads((folder / "a" / "figures-test.json").read_text())
+    assert list(figures["asd"]["views"]["all"]["detectors"]) == ["random", "zscore", "perfect"]
+    assert "asd: without mlp: they need labels" in capsys.readouterr().err
+
+
+def test_the_detectors_that_need_labels_are_those_that_refuse_rows_without() -> None:
+    rows = table(nodes=3, seconds=3600, step=10)
+    refused = set()
+    for name, fit in DETECTORS.items():
+        try:
+            fit(rows)
+        except DataError:
+            refused.add(name)
+    assert refused == NEED_LABELS
 
 
 def test_without_a_folder_sets_that_need_one_are_left_out_and_named(
