@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socketserver
+import struct
 import subprocess
 import sys
 import threading
@@ -24,6 +26,8 @@ from tests.store.data import CATALOGUE, SCHEMA, T0, Database, finished, label, n
 ROOT = Path(__file__).parents[2]
 PUMP = NodeName("east", "pump-1")
 PASSWORD = "sesame-street"
+# The code of a startup message: version 3.0 of PostgreSQL's protocol.
+STARTUP = 196_608
 
 
 @pytest.fixture
@@ -175,3 +179,39 @@ def test_a_probe_says_what_is_there_and_changes_nothing(bare_dsn: str) -> None:
         assert database.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchone() is None
     TimescaleStore.connect(bare_dsn, CATALOGUE).close()
     assert re.fullmatch(r"PostgreSQL \d+\.\d+.* at .+:\d+, TimescaleDB \d+\.\d+\.\d+, licence \w+", probe(bare_dsn))
+
+
+@pytest.fixture
+def silent_dsn() -> Iterator[str]:
+    """The DSN of a server that takes connections, reads, and says nothing more, as a frozen one behind a proxy does."""
+
+    class Silent(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while True:
+                (length,) = struct.unpack(">I", self.request.recv(4))
+                (code,) = struct.unpack(">I", self.request.recv(length - 4)[:4])
+                if code == STARTUP:
+                    break
+                self.request.sendall(b"N")  # neither TLS nor GSS
+            self.request.sendall(message(b"R", bytes(4)) + message(b"Z", b"I"))
+            while self.request.recv(65_536):
+                pass
+
+    def message(kind: bytes, content: bytes) -> bytes:
+        return kind + struct.pack(">I", len(content) + 4) + content
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Silent) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"postgresql://u@127.0.0.1:{server.server_address[1]}/d"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_server_that_says_nothing_is_given_up(silent_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.store.timescale.connection.SILENCE_SECONDS", 0)
+    with pytest.raises(StoreUnavailable, match="the server has said nothing for 1 s"):
+        TimescaleStore.connect(silent_dsn, CATALOGUE, patience_seconds=1)

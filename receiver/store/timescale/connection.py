@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -26,6 +27,32 @@ CONNECTION_DEFAULTS = {
 }
 # Longer than any of our statements needs; what waits longer waits for a lock that nobody gives back.
 PATIENCE_SECONDS = 60
+# By which the server, whose clock ends a statement first, may be late with saying so.
+SILENCE_SECONDS = 5
+
+
+class _Patient(psycopg.Connection[Any]):
+    """Gives up a server that says nothing, though its kernel, or a proxy, acknowledges what it is sent."""
+
+    longest_seconds: float = PATIENCE_SECONDS + SILENCE_SECONDS
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """As psycopg's, which has no limit."""
+        return super().wait(self._limited(gen), *args, **kwargs)
+
+    def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
+        try:
+            event, heard = next(gen), monotonic()
+            while True:
+                ready = yield event  # nothing, ten times a second, while nothing comes
+                if ready:
+                    heard = monotonic()
+                elif monotonic() - heard > self.longest_seconds:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server has said nothing for {self.longest_seconds:g} s")
+                event = gen.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 def connect(
@@ -51,7 +78,8 @@ def connect(
     secrets = [options[name] for name in ("password", "sslpassword") if options.get(name)]
     with translated(secrets):
         # Not prepared, so that a pooler that changes servers between transactions can stand in between.
-        connection = psycopg.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
+        connection = _Patient.connect(make_conninfo(**options), prepare_threshold=None, autocommit=True)
+        connection.longest_seconds = patience_seconds + SILENCE_SECONDS
         connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{patience_seconds}s",))
         if schema is not None:
             _check_search_path(connection, schema)
