@@ -99,7 +99,7 @@ class Outbox:
                 # Losing a watermark in a power cut repeats a block; so it needs no sync of its own.
                 self._source = PendingReader.open(self._path, self._catalogue, sync="normal")
             block, self._ahead = self._ahead or self._source.pending(BLOCK_ROWS), None
-            if now_ms >= self._connected_ms + CONNECTION_MS:
+            if _due(self._connected_ms + CONNECTION_MS, CONNECTION_MS, now_ms):
                 self._disconnect()
             if self._target is None:
                 self._target, self._connected_ms = self._connect(), now_ms
@@ -107,7 +107,7 @@ class Outbox:
                 names = self._source.nodes()
                 self._states_ms = {node: ms for node, ms in self._states_ms.items() if node in names}
             ahead = self._pass_on(block, self._source, self._target) if len(block) else None
-            if now_ms >= self._next_retention_ms:
+            if _due(self._next_retention_ms, RETENTION_INTERVAL_MS, now_ms):
                 self._target.delete_before(now_ms - self._retention_ms)
                 self._target.forget_states(now_ms - STATE_KEPT_MS)
                 self._next_retention_ms = now_ms + RETENTION_INTERVAL_MS
@@ -187,7 +187,7 @@ class Outbox:
             target.add_label(label)
 
     def _pass_states_on(self, now_ms: int, source: PendingReader, target: RowStore) -> None:
-        if now_ms < self._next_states_ms:
+        if not _due(self._next_states_ms, STATES_INTERVAL_MS, now_ms):
             return
         for states in source.states(self._states_ms):
             nodes = states.node.tolist()
@@ -204,7 +204,7 @@ class Outbox:
             self._named |= unnamed
 
     def _trim(self, now_ms: int, source: PendingReader) -> None:
-        if now_ms < self._next_trim_ms:
+        if not _due(self._next_trim_ms, TRIM_INTERVAL_MS, now_ms):
             return
         gone = source.trim(now_ms - self._keep_ms, TRIM_ROWS)
         if gone < TRIM_ROWS:
@@ -214,6 +214,11 @@ class Outbox:
         if self._target is not None:
             self._target.close()
             self._target = None
+
+
+def _due(next_ms: int, every_ms: int, now_ms: int) -> bool:
+    """Whether it is time again, or the clock has been set back since."""
+    return not next_ms - every_ms <= now_ms < next_ms
 
 
 def retry_seconds(failures: int, jitter: float) -> float:

@@ -97,3 +97,14 @@ def test_nothing_is_kept_of_nodes_that_are_forgotten(tmp_path: Path) -> None:
         assert pair.outbox._named == set()
         assert pair.target is not None
         assert len(stored_rows(pair.target)) == 50
+
+
+def test_a_clock_that_is_set_back_holds_up_neither_deleting_nor_states(pair: Pair) -> None:
+    pair.outbox.forward_once(T0 + 30 * DAY_MS)
+    pair.source.write(flush(T0, T0 + HOUR_MS))
+    node, time_ms = np.array([1], np.int32), np.array([T0], np.int64)
+    pair.source.save_states(States("m", node, time_ms, np.ones((1, 2), np.float32)))
+    pair.drain(T0 + HOUR_MS + 1)
+    assert [time_ms for _, time_ms in stored_rows(pair.source)] == [T0 + HOUR_MS]
+    assert pair.target is not None
+    assert pair.target.load_states("m") is not None
