@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 STRANGE_AFTER_MS = 60_000
 # Between two tries where the store does not answer: each may hold up a flush until it has timed out.
 RETRY_MS = 30_000
+# A state is a minute old, or as much more as its replica's outbox is behind; an old one is of a node that was silent.
+CATCH_UP_MS = 3_600_000
 
 
 class Handover:
@@ -66,7 +68,7 @@ class Handover:
         if not newer.any():
             return
         states.restore(Snapshot(left.model_version, node[newer], left.time_ms[newer], left.state[newer]))
-        since_ms = int(left.time_ms[newer].min()) + 1
+        since_ms = max(int(left.time_ms[newer].min()) + 1, until_ms - CATCH_UP_MS)
         for past in store.read_scores(since_ms, until_ms, left.node[newer].tolist()):
             by_our_ids = np.array([ours[theirs] for theirs in past.node.tolist()], np.int32)
             states.score(replace(past, node=by_our_ids).rows())

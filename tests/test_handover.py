@@ -101,3 +101,13 @@ def test_a_database_that_does_not_answer_is_asked_again_after_a_while(
         assert len(caplog.records) == 1
         assert scored_rows(a, RETRY_MS // STEP_MS + 1, node="c") == 1
         assert len(caplog.records) == 2
+
+
+def test_what_a_node_missed_is_caught_up_with_for_an_hour_at_most(tmp_path: Path, timescale_dsn: str) -> None:
+    days_later = 2 * DAY_MS // STEP_MS
+    with replica(tmp_path / "a", timescale_dsn) as a, replica(tmp_path / "b", timescale_dsn) as b:
+        assert scored_rows(a, 0) == 1
+        a.checkpoint()
+        assert [scored_rows(a, step) for step in (1, 2)] == [2, 3]
+        pass_on(a, timescale_dsn, NOW_MS)
+        assert scored_rows(b, days_later) == 2
