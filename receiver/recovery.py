@@ -47,7 +47,8 @@ def recover(pipeline: Pipeline, now_ms: int) -> None:
 
 
 def _restore_states(pipeline: Pipeline, now_ms: int) -> None:
-    saved = pipeline.store.load_states(pipeline.states.detector.info.version)
+    version = pipeline.states.detector.info.version
+    saved = pipeline.store.load_states(version) if pipeline.store.last_model() == version else None
     if saved is None:
         _learn(pipeline, now_ms)
         return

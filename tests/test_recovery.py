@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from receiver.pipeline import Pipeline
 from receiver.rows.assembler import TURN_ROWS
 from receiver.store import Finished
 from receiver.store.embedded import EmbeddedStore
+from tests import counting_model
 from tests.running import CATALOGUE, DEADLINE_MS, STEP_MS, running, scrape, stored
 from tests.wire.requests import HEADERS, NOW_MS, Series, body, series
 
@@ -134,3 +136,28 @@ def test_a_start_that_is_ended_in_the_middle_changes_no_row_and_no_score(
             pipeline.flush(later_ms + DEADLINE_MS)
     np.testing.assert_array_equal(stored(cut)[0], stored(whole)[0])
     np.testing.assert_array_equal(stored(cut)[1], stored(whole)[1])
+
+
+def test_a_model_that_is_used_again_after_another_learns_from_the_past_though_one_state_of_it_is_left(
+    tmp_path: Path,
+) -> None:
+    first, second = (counting_model.write(tmp_path / f"{name}.onnx", CATALOGUE, name) for name in ("first", "second"))
+    day_ms, minutes = 86_400_000, 180
+
+    def send(pipeline: Pipeline, node: str, at_ms: int) -> None:
+        pipeline.ingest(body(1, [series("node_load1", 1.0, at_ms, node=node)]), HEADERS[1], at_ms)
+        pipeline.flush(at_ms + DEADLINE_MS)
+
+    with running(tmp_path, NOW_MS - 3 * day_ms, model=first) as pipeline:
+        send(pipeline, "gone", NOW_MS - 3 * day_ms)
+        for minute in range(minutes):
+            send(pipeline, "here", NOW_MS - (minutes - minute) * 60_000)
+        pipeline.checkpoint()
+        pipeline.store.delete_before(NOW_MS - day_ms)
+    with running(tmp_path, NOW_MS, model=second) as pipeline:
+        pipeline.checkpoint()
+    with running(tmp_path, NOW_MS, model=first) as pipeline:
+        send(pipeline, "here", NOW_MS)
+        shown = pipeline.exposition.snapshot
+        here = [name.node for name in shown.names].index("here")
+        assert shown.score[here] == pytest.approx((minutes + 1) / 100)

@@ -239,6 +239,12 @@ class EmbeddedStore(EmbeddedReader):
             state=np.frombuffer(b"".join(state), "<f4").reshape(len(found), -1),
         )
 
+    def last_model(self) -> str | None:
+        """The model whose states are the newest; those of another are of nodes that it never had, and not all."""
+        with reading():
+            found = self._connection.execute("SELECT model FROM states ORDER BY time_ms DESC LIMIT 1").fetchone()
+        return None if found is None else str(found[0])
+
     def delete_before(self, time_ms: int) -> int:
         """Delete rows and scores that are older, at most `DELETE_ROWS` of each; how many went."""
         gone = 0
