@@ -160,7 +160,7 @@ def _keep(folder: Path, model: bytes, sha256: str) -> None:
     """Put a copy into the folder, whole and on the disk, and delete all others."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{sha256}.onnx"
-    if not path.exists():
+    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         draft = folder / "draft"
         with draft.open("wb") as file:
             file.write(model)

@@ -94,3 +94,16 @@ def test_a_copy_that_has_changed_is_not_used(chosen: Settings, store: ModelStore
 def away(chosen: Settings) -> Settings:
     """The same over a TimescaleDB that does not answer."""
     return Settings.model_validate({"data_dir": chosen.data_dir, "store": "postgresql://u@127.0.0.1:1/none"})
+
+
+def test_a_copy_of_the_model_in_use_that_was_damaged_is_written_anew(
+    chosen: Settings, store: ModelStore, tmp_path: Path
+) -> None:
+    publish(store, tmp_path, "v1")
+    activate(store, "v1")
+    assert started(chosen) == "v1"
+    (copy,) = (chosen.data_dir / "model-in-use").iterdir()
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:-1])
+    assert started(chosen) == "v1"
+    assert copy.read_bytes() == whole
