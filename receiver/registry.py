@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 from receiver.catalogue import Catalogue
 from receiver.detector import Detector
 from receiver.detector.model import read
-from receiver.errors import DataError, ModelError
+from receiver.errors import Conflict, DataError, ModelError
 from receiver.settings import Settings
 from receiver.store import Activation, ModelStore, ModelVersion, Shadowing
 
@@ -151,12 +151,25 @@ def publish(
     return version
 
 
-def activate(store: ModelStore, catalogue: Catalogue, version: str, *, by: str, reason: str, now_ms: int) -> Activation:
-    """Have all replicas go on with this version; the entry of the log, an earlier one where it is active already."""
+def activate(
+    store: ModelStore,
+    catalogue: Catalogue,
+    version: str,
+    *,
+    by: str,
+    reason: str,
+    now_ms: int,
+    after_id: int | None = None,
+) -> Activation:
+    """Have all replicas go on with this version; the entry of the log, an earlier one where it is active already.
+
+    Raises `Conflict` where the log's last entry is no longer that with the id `after_id` (0: none).
+    """
     load(store, catalogue, version)
     for _ in range(TRIES):
         entries = store.activations()
         last = entries[-1] if entries else None
+        _check_last(entries, after_id)
         if last is not None and last.version == version:
             return last
         before = "" if last is None else last.version
@@ -167,10 +180,13 @@ def activate(store: ModelStore, catalogue: Catalogue, version: str, *, by: str, 
     raise DataError(f"model {version}: others activate models at this moment; try again")
 
 
-def roll_back(store: ModelStore, catalogue: Catalogue, *, by: str, reason: str, now_ms: int) -> Activation:
-    """Have all replicas go back to the version that was active before; the entry of the log."""
+def roll_back(
+    store: ModelStore, catalogue: Catalogue, *, by: str, reason: str, now_ms: int, after_id: int | None = None
+) -> Activation:
+    """Have all replicas go back to the version that was active before; the entry of the log. `after_id` as above."""
     for _ in range(TRIES):
         entries = store.activations()
+        _check_last(entries, after_id)
         earlier = previous(entries, {version.version for version in store.versions()})
         if not earlier:
             raise DataError("models: there is no version to roll back to")
@@ -180,6 +196,11 @@ def roll_back(store: ModelStore, catalogue: Catalogue, *, by: str, reason: str, 
             _leave_shadow(store, entry)
             return entry
     raise DataError("models: others activate models at this moment; try again")
+
+
+def _check_last(entries: Sequence[Activation], after_id: int | None) -> None:
+    if after_id is not None and after_id != (entries[-1].id if entries else 0):
+        raise Conflict(f"meanwhile {entries[-1].by} has activated {entries[-1].version}: look again")
 
 
 def shadow(store: ModelStore, catalogue: Catalogue, version: str, *, by: str, reason: str, now_ms: int) -> Shadowing:

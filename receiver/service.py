@@ -158,19 +158,23 @@ class Service:
         with registry.opened(self.settings, self.catalogue) as store:
             return store.activations()
 
-    def activate_model(self, version: str, by: str, reason: str) -> Activation:
+    def activate_model(self, version: str, by: str, reason: str, after_id: int | None = None) -> Activation:
         """Have all replicas go on with this version. Raises `DataError` and `ModelError`."""
         self._check_not_fixed()
         with registry.opened(self.settings, self.catalogue) as store:
-            entry = registry.activate(store, self.catalogue, version, by=by, reason=reason, now_ms=self.now_ms())
+            entry = registry.activate(
+                store, self.catalogue, version, by=by, reason=reason, now_ms=self.now_ms(), after_id=after_id
+            )
         self._changeover.look_now()
         return entry
 
-    def roll_back_model(self, by: str, reason: str) -> Activation:
+    def roll_back_model(self, by: str, reason: str, after_id: int | None = None) -> Activation:
         """Have all replicas go back to the version that was active before. Raises as `activate_model`."""
         self._check_not_fixed()
         with registry.opened(self.settings, self.catalogue) as store:
-            entry = registry.roll_back(store, self.catalogue, by=by, reason=reason, now_ms=self.now_ms())
+            entry = registry.roll_back(
+                store, self.catalogue, by=by, reason=reason, now_ms=self.now_ms(), after_id=after_id
+            )
         self._changeover.look_now()
         return entry
 

@@ -1,8 +1,9 @@
 """Store and feedback → a candidate in the registry, promoted where the gate lets it.
 
 In: a reader of the rows and labels, the store of versions, the time. Out: an `Outcome`. Raises `DataError` where there
-is too little to learn from, and what both stores raise. Costs what `nodescore train` costs on the rows that are drawn,
-and a run of two models over the later ones; `python -m benchmarks.retraining` measures it on a store of 30 days.
+is too little to learn from or to judge by, and what both stores raise. Costs what `nodescore train` costs on the rows
+that are drawn, and a run of two models over the later ones; `python -m benchmarks.retraining` measures it on a store of
+30 days.
 
 The last rows are kept from the candidate, for the gate: `LATER_SHARE` of the time. Labels teach whenever they are of.
 """
@@ -27,7 +28,7 @@ from models.scenarios import known as recorded
 from receiver import registry
 from receiver.catalogue import Catalogue
 from receiver.detector import Detector
-from receiver.errors import DataError
+from receiver.errors import Conflict, DataError
 from receiver.store import Label, ModelStore, ModelVersion, RowReader
 from receiver.web.instants import format_instant
 
@@ -74,6 +75,10 @@ def retrain(
     if first_ms is None:
         raise DataError(f"the store has no scored row since {format_instant(plan.since_ms)}; nothing to learn from")
     later_ms = plan.now_ms - min(LATER_MS, int(LATER_SHARE * (plan.now_ms - first_ms)))
+    if next(iter(reader.read_scores(later_ms, plan.now_ms)), None) is None:
+        raise DataError(
+            f"the store has no scored row since {format_instant(later_ms)}; nothing could judge a candidate"
+        )
     labels = reader.labels(plan.since_ms, plan.now_ms)
     tell(f"reading rows since {format_instant(first_ms)}, and {len(labels)} labels")
     drawn = sample.draw(reader, labels, first_ms, later_ms, catalogue.feature_names, SEED)
@@ -81,10 +86,8 @@ def retrain(
         raise DataError("the store has no scored row that could teach: all of them are newer than what would judge")
     tell(f"training on {len(drawn.table)} rows of {len(drawn.table.nodes)} nodes")
     model, card = _candidate(drawn, catalogue, plan)
-    contest = Contest(
-        Detector.parse(model, Path(card["version"]), catalogue.feature_names),
-        _active(models, catalogue),
-    )
+    last_id, active = _active(models, catalogue)
+    contest = Contest(Detector.parse(model, Path(card["version"]), catalogue.feature_names), active)
     tell(f"comparing {card['version']} with {contest.active.info.version}")
     verdict, told = _tried(contest, reader, catalogue, drawn, (later_ms, plan.now_ms), plan)
     version = registry.publish(
@@ -109,7 +112,13 @@ def retrain(
     promoted = plan.promote and verdict.promote
     if promoted:
         reason = verdict.reasons[0]
-        registry.activate(models, catalogue, version.version, by=BY, reason=reason, now_ms=plan.now_ms)
+        try:
+            registry.activate(
+                models, catalogue, version.version, by=BY, reason=reason, now_ms=plan.now_ms, after_id=last_id
+            )
+        except Conflict as error:  # the verdict is of another active model
+            tell(f"{version.version} stays a candidate: {error}")
+            promoted = False
     return Outcome(version, verdict, promoted)
 
 
@@ -131,12 +140,12 @@ def _candidate(drawn: Sample, catalogue: Catalogue, plan: Plan) -> tuple[bytes, 
     return model.SerializeToString(), card
 
 
-def _active(models: ModelStore, catalogue: Catalogue) -> Detector:
-    """The model that is in use."""
+def _active(models: ModelStore, catalogue: Catalogue) -> tuple[int, Detector]:
+    """The id of the log's last entry, 0 where there is none, and the model that is in use."""
     entries = models.activations(1)
     if not entries:
-        return registry.first_model(catalogue)
-    return registry.load(models, catalogue, entries[0].version)[0]
+        return 0, registry.first_model(catalogue)
+    return entries[0].id, registry.load(models, catalogue, entries[0].version)[0]
 
 
 def _tried(

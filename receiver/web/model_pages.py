@@ -151,11 +151,11 @@ def _changed(service: Service, back: bool, version: str, given: Mapping[str, str
     if versions.log and said.last != versions.last:
         raise Conflict(f"meanwhile {versions.log[0].by} has activated {versions.active}: look again")
     if back:
-        service.roll_back_model(said.by, said.reason)
+        service.roll_back_model(said.by, said.reason, versions.last)
     elif versions.found(version).refused and not said.despite:
         raise HTTPException(400, "the gate has refused this version; tick the box if you mean it")
     else:
-        service.activate_model(version, said.by, said.reason)
+        service.activate_model(version, said.by, said.reason, versions.last)
     return "models"
 
 

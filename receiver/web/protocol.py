@@ -57,10 +57,10 @@ class Service(Protocol):
     def activations(self) -> list[Activation]:
         """Which version was in use from when on; the last entry's is. Raises `StoreUnavailable`."""
 
-    def activate_model(self, version: str, by: str, reason: str) -> Activation:
+    def activate_model(self, version: str, by: str, reason: str, after_id: int | None = None) -> Activation:
         """Have all replicas go on with this version. Raises `ConfigurationError`, and then nothing has changed."""
 
-    def roll_back_model(self, by: str, reason: str) -> Activation:
+    def roll_back_model(self, by: str, reason: str, after_id: int | None = None) -> Activation:
         """Have all replicas go back to the version that was active before; raises as `activate_model`."""
 
     def shadow_model(self, version: str, by: str, reason: str) -> Shadowing:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver import registry
-from receiver.errors import DataError
+from receiver.errors import Conflict, DataError
 from receiver.settings import Settings
 from receiver.store import Activation, ModelStore
 from receiver.store.embedded import EmbeddedModels
@@ -115,3 +115,17 @@ def test_after_any_course_there_is_one_active_version_and_it_is_what_a_start_tak
     assert active == stack[-1:]
     if stack:
         assert started(chosen) == stack[-1]
+
+
+def test_whoever_has_not_seen_the_last_change_changes_nothing(store: ModelStore, tmp_path: Path) -> None:
+    publish(store, tmp_path, "v1", "v2", "v3")
+    seen = activate(store, "v1").id
+    activate(store, "v2")
+    with pytest.raises(Conflict, match="meanwhile ann has activated v2"):
+        registry.activate(store, CATALOGUE, "v3", by="bob", reason="", now_ms=T0, after_id=seen)
+    with pytest.raises(Conflict, match="meanwhile ann has activated v2"):
+        registry.roll_back(store, CATALOGUE, by="bob", reason="", now_ms=T0, after_id=seen)
+    assert store.activations()[-1].version == "v2"
+    last = store.activations()[-1].id
+    registry.roll_back(store, CATALOGUE, by="bob", reason="", now_ms=T0, after_id=last)
+    assert store.activations()[-1].version == "v1"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from models.retraining.gate import Verdict
 from models.retraining.run import Outcome, Plan, retrain
 from models.scenarios import dataset, known
 from models.scenarios.known import Known
@@ -14,9 +15,11 @@ from models.table import Table
 from receiver import registry
 from receiver.catalogue import load
 from receiver.detector import Detector
+from receiver.errors import DataError
 from receiver.settings import Settings
 from receiver.store import Label, ModelStore
 from receiver.store.embedded import EmbeddedReader
+from tests import counting_model
 from tests.models.stored_rows import fill
 
 CATALOGUE = load()
@@ -89,3 +92,29 @@ def test_labels_that_say_the_opposite_make_a_candidate_that_is_refused_with_the_
     assert shipped.version.version == outcome.version.parent
     assert outcome.version.measures["gate"]["reasons"] == list(outcome.verdict.reasons)
     assert outcome.version.labels["FP"] == len(recordings.attacks)
+
+
+def test_a_verdict_against_a_model_that_is_no_longer_active_promotes_nothing(
+    reader: EmbeddedReader, models: ModelStore, recordings: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.retraining.gate.decide", lambda *_: Verdict(True, (), ("as good",)))
+    other = counting_model.write(tmp_path / "other.onnx", CATALOGUE, "other")
+    registry.publish(models, CATALOGUE, other.read_bytes(), 2, name=other)
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if line.startswith("comparing"):
+            registry.activate(models, CATALOGUE, "other", by="ann", reason="", now_ms=3)
+
+    outcome = retrain(reader, models, CATALOGUE, Plan(*span(recordings.table), "zscore"), tell)
+    assert not outcome.promoted
+    assert "stays a candidate: meanwhile ann has activated other" in told[-1]
+    assert models.activations()[-1].version == "other"
+
+
+def test_without_later_rows_nothing_is_trained(reader: EmbeddedReader, models: ModelStore, recordings: Known) -> None:
+    since_ms, until_ms = span(recordings.table)
+    plan = Plan(since_ms, until_ms + 3 * 86_400_000)
+    with pytest.raises(DataError, match="nothing could judge a candidate"):
+        retrain(reader, models, CATALOGUE, plan, lambda _: None)

@@ -46,6 +46,7 @@ class HeldService:
     mutes: Mutes = field(default_factory=lambda: Mutes(no_store))
     shadowings: list[tuple[str, str, str]] = field(default_factory=list)  # what, by, reason
     entered: list[Activation] = field(default_factory=list)
+    after_id: int | None = None  # what the last change was told
 
     def __post_init__(self) -> None:
         names = tuple(self.scores)
@@ -97,11 +98,11 @@ class HeldService:
     def activations(self) -> list[Activation]:
         return self.entered
 
-    def activate_model(self, version: str, by: str, reason: str) -> Activation:
-        return self._enter(Activation(version, "pca-1", NOW_MS, by, reason, rollback=False))
+    def activate_model(self, version: str, by: str, reason: str, after_id: int | None = None) -> Activation:
+        return self._enter(Activation(version, "pca-1", NOW_MS, by, reason, rollback=False), after_id)
 
-    def roll_back_model(self, by: str, reason: str) -> Activation:
-        return self._enter(Activation("pca-1", "pca-2", NOW_MS, by, reason, rollback=True))
+    def roll_back_model(self, by: str, reason: str, after_id: int | None = None) -> Activation:
+        return self._enter(Activation("pca-1", "pca-2", NOW_MS, by, reason, rollback=True), after_id)
 
     def shadow_model(self, version: str, by: str, reason: str) -> Shadowing:
         if self.model_error:
@@ -115,9 +116,10 @@ class HeldService:
         self.shadowings.append((f"{version} ends", by, reason))
         return Shadowing("", NOW_MS, by, reason)
 
-    def _enter(self, entry: Activation) -> Activation:
+    def _enter(self, entry: Activation, after_id: int | None) -> Activation:
         if self.model_error:
             raise self.model_error
+        self.after_id = after_id
         entry = replace(entry, id=len(self.entered) + 1)
         self.entered.append(entry)
         return entry

@@ -56,6 +56,7 @@ def test_a_version_is_activated_by_a_form_that_wants_a_name(service: HeldService
     done = sent(url, "activate?version=pca-0")
     assert (done.status_code, done.headers["location"]) == (303, "models")
     assert [(one.version, one.by, one.reason) for one in service.entered[2:]] == [("pca-0", "Zoë", "better")]
+    assert service.after_id == service.entered[1].id
 
 
 def test_a_candidate_goes_into_the_shadow_and_out_of_it_by_a_form_that_wants_a_name(
@@ -88,6 +89,7 @@ def test_rolling_back_names_the_version_that_it_goes_to(service: HeldService, se
     assert "pca-0</bdi>?" in httpx.get(f"{url}/rollback").text
     assert sent(url, "rollback").status_code == 303
     assert service.entered[-1].rollback
+    assert service.after_id == service.entered[-2].id
 
 
 def test_where_another_version_was_activated_meanwhile_nothing_is_done_and_that_is_said(
