@@ -21,7 +21,7 @@ from models.run import run
 from models.scenarios.known import Known
 from models.table import Table
 from models.threshold import SECONDS_PER_DAY
-from receiver.columns import Bool, Float64
+from receiver.columns import Bool, Float64, NodeName
 from receiver.detector import Detector
 from receiver.store import RowReader
 
@@ -153,14 +153,21 @@ def _alerting(score: Float64, sample: Sample) -> Float64:
     """Whether an alert is open in each label's interval [L]: 1, 0, or NaN where it has no row."""
     table, found = sample.table, np.full(len(sample.labels), np.nan)
     number_of = {name: number for number, name in enumerate(table.nodes)}
+    said_of: dict[NodeName, tuple[Bool, Bool]] = {}
     for place, label in enumerate(sample.labels):
         first, after = np.searchsorted(table.node, [number_of[label.name], number_of[label.name] + 1])
         time_ms = table.time_ms[first:after]
         inside = (time_ms >= label.start_ms) & (time_ms <= label.end_ms)
+        if label.name not in said_of:
+            said_of[label.name] = backtest.said(time_ms, [one for one in sample.labels if one.name == label.name])
+        attack, normal = said_of[label.name]
+        inside &= attack if label.attack else normal  # where no newer label says otherwise
         if inside.any():
             opened = alerts.find(score[first:after])
-            start, end = time_ms[inside][[0, -1]]
-            found[place] = bool(((time_ms[opened.raised] <= end) & (time_ms[opened.last] >= start)).any())
+            row = np.flatnonzero(inside)
+            found[place] = bool(
+                (np.searchsorted(row, opened.raised) < np.searchsorted(row, opened.last, "right")).any()
+            )
     return found
 
 
