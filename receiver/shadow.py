@@ -98,8 +98,11 @@ class Shadow:
         if entry is None or entry == self._entry:
             return
         self.end()
+        if entry.version == self._pipeline.states.detector.info.version:
+            self._entry = None  # looked at again: another one may be about to take over
+            return
         self._entry = entry
-        if not entry.version or entry.version == self._pipeline.states.detector.info.version:
+        if not entry.version:
             return
         try:
             detector = self._source.load(entry.version)

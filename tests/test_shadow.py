@@ -10,8 +10,9 @@ import pytest
 
 from receiver import shadow
 from receiver.changeover import Changeover
-from receiver.detector import Detector, StepResult, Watch
+from receiver.detector import Detector, NodeStates, StepResult, Watch
 from receiver.detector.states import STATE_KEPT_MS
+from receiver.drift import Drift
 from receiver.errors import ModelError, StoreUnavailable
 from receiver.pipeline import Pipeline
 from receiver.relearning import Relearning
@@ -246,3 +247,16 @@ def test_one_that_is_slow_leaves_time_for_others_and_is_given_up_after_a_while(
         clock.steady += shadow.MAX_BEHIND_MS
         beside.step()
         assert beside.fault == "model counting-2: is too slow for these nodes"
+
+
+def test_a_candidate_that_is_still_in_use_here_is_followed_once_another_is(tmp_path: Path) -> None:
+    with fed(tmp_path, 1) as pipeline:
+        source = Told(tmp_path)
+        before = pipeline.states
+        pipeline.go_on_with(NodeStates(source.detector), Drift(source.detector.info))
+        follower = Shadow(pipeline, source, Stopped())
+        follower.step()
+        assert follower.version == ""
+        pipeline.go_on_with(before, Drift(before.detector.info))
+        follower.step()
+        assert follower.version == "counting-2"
