@@ -8,8 +8,8 @@ In: a pipeline that has done nothing yet. Raises `StoreUnavailable` and `StoreDa
 each record of the journal's tail and each row since the checkpoint what it cost at first.
 
 A replay knows less than its first life did of what was before the journal's tail, so it gives stored rows nothing but
-what the journal had not seen consumed. What came late just before a crash and was to end a row's waiting for another
-series, may be lost to that row's feature so, which stays missing.
+what the journal had not seen consumed. So a stored row that lacks a feature may lack it for good, where a new series
+that would have completed it came just before a crash.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Train and judge detectors on every data set: `python -m benchmarks.detection --data FOLDER`.
 
-Without a folder it runs on our own scenarios. Scores are kept under `--out`, one file a detector and case, and taken
-from there while nothing has changed that they came from: a run that is cut short, or made in parts by `--sets` and
-`--detectors`, goes on where it was. Out: `figures.json`, `tables.md`, and `curves-<set>.png`; the same every time for
-the same `--seed`. `--part tuning` looks at the parts of the data that `splits` sets apart for tuning instead.
+Without a folder it runs on our own scenarios. Detectors that need labels are left out of sets without. Scores are kept
+under `--out`, one file a detector and case, and taken from there while nothing has changed that they came from: a run
+that is cut short, or made in parts by `--sets` and `--detectors`, goes on where it was. Out: `figures.json`,
+`tables.md`, and `curves-<set>.png`; the same every time for the same `--seed`. `--part tuning` looks at the parts of
+the data that `splits` sets apart for tuning instead.
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from models.retraining import trial
@@ -13,7 +11,6 @@ from models.retraining.trial import Contest, Marked
 from receiver.catalogue import load
 from receiver.detector import Detector
 from tests import counting_model
-from tests.models.nodes import table
 from tests.retraining.test_lessons import label, sample
 
 
@@ -27,16 +24,12 @@ def contest(tmp_path: Path) -> Contest:
 
 
 def test_of_two_labels_the_newer_one_is_counted(contest: Contest) -> None:
-    both = (label(20, 30, True, created=1), label(20, 30, False, created=2))
-    rows = table(nodes=2, seconds=600, step=10)
-    rows = rows.take(np.lexsort((rows.time_ms, rows.node)))
-    _, told = trial.marked(contest, replace(sample([]), table=rows, labels=both))
+    both = [label(20, 30, True, created=1), label(20, 30, False, created=2)]
+    _, told = trial.marked(contest, sample(both))
     assert told == {"attacks": Marked(0, 0, 0), "false_alarms": Marked(1, 1, 0)}
 
 
 def test_a_label_that_is_overruled_in_part_is_counted_by_the_rest(contest: Contest) -> None:
-    both = (label(20, 30, True, created=1), label(20, 25, False, created=2))
-    rows = table(nodes=2, seconds=600, step=10)
-    rows = rows.take(np.lexsort((rows.time_ms, rows.node)))
-    _, told = trial.marked(contest, replace(sample([]), table=rows, labels=both))
+    both = [label(20, 30, True, created=1), label(20, 25, False, created=2)]
+    _, told = trial.marked(contest, sample(both))
     assert told == {"attacks": Marked(1, 1, 0), "false_alarms": Marked(1, 1, 0)}
