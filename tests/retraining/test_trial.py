@@ -8,6 +8,8 @@ import pytest
 
 from models.retraining import trial
 from models.retraining.trial import Contest, Marked
+from models.scenarios import known
+from receiver import registry
 from receiver.catalogue import load
 from receiver.detector import Detector
 from tests import counting_model
@@ -33,3 +35,14 @@ def test_a_label_that_is_overruled_in_part_is_counted_by_the_rest(contest: Conte
     both = [label(20, 30, True, created=1), label(20, 25, False, created=2)]
     _, told = trial.marked(contest, sample(both))
     assert told == {"attacks": Marked(1, 1, 0), "false_alarms": Marked(1, 1, 0)}
+
+
+def test_floors_lie_a_margin_below_what_the_model_that_ships_raises_and_never_below_none() -> None:
+    attacks = known.of(load(), "measure")
+    assert attacks is not None
+    shipped = registry.first_model(load())
+    _, (of_all, *of_kinds) = trial.replay(Contest(shipped, shipped), shipped, attacks)
+    assert of_all.least == of_all.active - trial.ALL_FLOOR
+    assert {floor.measure.split(" raised")[0] for floor in of_kinds} == {attack.kind for _, attack in attacks.attacks}
+    assert [floor.least for floor in of_kinds] == [max(0, floor.active - trial.KIND_FLOOR) for floor in of_kinds]
+    assert min(floor.least for floor in of_kinds) == 0
