@@ -46,3 +46,13 @@ def test_floors_lie_a_margin_below_what_the_model_that_ships_raises_and_never_be
     assert {floor.measure.split(" raised")[0] for floor in of_kinds} == {attack.kind for _, attack in attacks.attacks}
     assert [floor.least for floor in of_kinds] == [max(0, floor.active - trial.KIND_FLOOR) for floor in of_kinds]
     assert min(floor.least for floor in of_kinds) == 0
+
+
+def test_the_floor_of_a_kind_lets_four_attacks_of_a_dozen_go_and_no_fifth() -> None:
+    attacks = known.of(load(), "measure")
+    assert attacks is not None
+    shipped = registry.first_model(load())
+    _, floors = trial.replay(Contest(shipped, shipped), shipped, attacks)
+    (cpu_stress,) = [floor for floor in floors if floor.measure.startswith("cpu-stress")]
+    raised = round(12 * cpu_stress.active)
+    assert (raised - 5) / 12 < cpu_stress.least <= (raised - 4) / 12
