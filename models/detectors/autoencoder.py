@@ -26,8 +26,8 @@ BOTTLENECK_SHARE = 1 / 3
 MAX_EPOCHS = 30
 # Rows it is fitted to, evenly taken: more teach a network of this size nothing.
 MAX_ROWS = 20_000
-# Deviations are in standard deviations of the node already: what hardly ever differs from 0 is not blown up.
-MIN_SCALE = 1.0
+# Deviations that hardly ever differ from 0 are not blown up by more than four.
+MIN_SCALE = 0.25
 SEED = 0
 
 

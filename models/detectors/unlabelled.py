@@ -41,16 +41,16 @@ def fit(rows: Table, learn: Callable[[Prior, Float32], Measure], least: float) -
     prior = deviations.fit(normal)
     harmful = np.maximum(harm(replay.watch(prior, normal), prior.direction), 0)
     measure = learn(prior, harmful)
-    cautious = float(np.quantile(measured(measure, harmful), 1 - CAUTIOUS_SHARE))
+    cautious = float(np.quantile(_of(measure, harmful), 1 - CAUTIOUS_SHARE))
 
     def build(alarm: Alarm) -> onnx.ModelProto:
         graph = Graph()
         observed = deviations.observe(graph, prior)
         harmful = write_harmful(graph, observed.z, prior.direction)
-        level = measure(graph, harmful)
-        unusual = graph.op("Less", graph.const(cautious), level)
+        measured = measure(graph, harmful)
+        unusual = graph.op("Less", graph.const(cautious), measured)
         rate = graph.op("Where", unusual, graph.const(CAUTIOUS_RATE), graph.const(1))
-        return scored.close(graph, prior, observed, level, alarm, told=harmful, rate=rate)
+        return scored.close(graph, prior, observed, measured, alarm, told=harmful, rate=rate)
 
     return Build(build, least)
 
@@ -68,12 +68,12 @@ def ten_seconds(graph: Graph, harmful: str) -> str:
     return graph.op("Squeeze", graph.op("Slice", harmful, *cut, axis), axis)
 
 
-def measured(measure: Measure, harmful: Float32) -> Float32:
+def _of(measure: Measure, harmful: Float32) -> Float32:
     """The measure of rows [R], by the graph that serves; it takes them for states, in which nothing is missing."""
     graph, (rows, lengths, features) = Graph(), harmful.shape
-    level = measure(graph, graph.op("Reshape", "state", graph.const([-1, lengths, features], np.int64)))
+    measured = measure(graph, graph.op("Reshape", "state", graph.const([-1, lengths, features], np.int64)))
     model = graph.close(
-        score=graph.op("Squeeze", level, graph.const([1], np.int64)),
+        score=graph.op("Squeeze", measured, graph.const([1], np.int64)),
         next_state="state",
         contribution=None,
         features=("nothing",),

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from models.detectors import DEFAULT, DETECTORS, zscore
-from models.detectors.auto import LEAST_THRESHOLD
+from models.detectors.mean_z2 import LEAST_THRESHOLD
 from models.detectors.supervised import LEAST_OF_EVEN
 from models.evaluate import evaluate
 from models.score import score
